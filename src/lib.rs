@@ -1,0 +1,10 @@
+//! Postrider: Amazon SES that you own. One binary takes mail over SMTP, keeps it in an embedded store, delivers it from
+//! pools of IP addresses, and tells what became of it.
+//!
+//! Read it in the order of a message's way: [`mail`] (the words), then `submission`, `intake`, `store`, `queue`,
+//! `delivery`, `events`. `ARCHITECTURE.md` walks one message through.
+
+pub mod clock;
+pub mod mail;
+pub mod supervise;
+pub mod telemetry;

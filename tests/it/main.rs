@@ -1,0 +1,1 @@
+//! What the real binary does, seen from outside. One binary, one link.
