@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod mail;
+pub mod store;
 pub mod supervise;
 pub mod telemetry;
