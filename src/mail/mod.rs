@@ -6,6 +6,7 @@
 pub mod domain;
 pub mod envelope;
 pub mod event;
+pub mod event_record;
 pub mod facts;
 pub mod id;
 pub mod lane;

@@ -1,1 +1,18 @@
-//! What the real binary does, seen from outside. One binary, one link.
+//! What the house promises, and what the real binary does, seen from outside. One binary, one link.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that panics says so, and it measures the real clock"
+)]
+
+mod architecture;
+mod rfc;

@@ -1,0 +1,105 @@
+"""The servers of the benchmark, each started with its full configuration from bench/peers."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from harness import free_port, wait_for_port
+
+HERE = pathlib.Path(__file__).parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "postrider-bench"
+
+
+def fill(source, target, **values):
+    text = source.read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name.upper()}@", str(value))
+    target.write_text(text)
+
+
+class Server:
+    """A folder of its own on the disk that is measured, and a process."""
+
+    queues = True
+
+    def __init__(self, root):
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=root))
+        self.port = free_port()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def ready(self):
+        wait_for_port(self.port)
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Alone(Server):
+    """No server: smtp-source speaks to the sink itself."""
+
+    name, queues = "harness alone", False
+
+    def start(self, sink):
+        self.process, self.port = sink.process, sink.port
+        return self
+
+    def stop(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Postfix(Server):
+    name = "postfix"
+
+    def start(self, sink):
+        self.root.chmod(0o755)
+        for folder in ("queue", "data", "config"):
+            (self.root / folder).mkdir()
+        shutil.chown(self.root / "data", "postfix")
+        values = {"root": self.root, "sink": sink.port, "port": self.port}
+        for name in ("main.cf", "master.cf"):
+            fill(HERE / "peers/postfix" / name, self.root / "config" / name, **values)
+        self.config = str(self.root / "config")
+        env = dict(os.environ, MAIL_CONFIG=self.config)
+        subprocess.run(
+            ["postfix", "-c", self.config, "check"], check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self.process = subprocess.Popen(
+            ["/usr/lib/postfix/sbin/master", "-c", self.config, "-d"],
+            env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        return self.ready()
+
+
+class Haraka(Server):
+    name = "haraka"
+
+    @staticmethod
+    def install():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        if not (CACHE / "node_modules/Haraka").exists():
+            (CACHE / "package.json").write_text('{"private": true}\n')
+            subprocess.run(["npm", "install", "--silent", "Haraka@3.3.4"], cwd=CACHE, check=True)
+
+    def start(self, sink):
+        home = self.root / "haraka"
+        shutil.copytree(HERE / "peers/haraka", home)
+        (home / "queue").mkdir()
+        for name in ("smtp.ini", "bench_relay.json"):
+            fill(home / "config" / name, home / "config" / name, port=self.port, sink=sink.port)
+        self.process = subprocess.Popen(
+            ["node", str(CACHE / "node_modules/Haraka/bin/haraka"), "-c", str(home)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        return self.ready()
