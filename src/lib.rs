@@ -4,8 +4,11 @@
 //! Read it in the order of a message's way: [`mail`] (the words), then `submission`, `intake`, `store`, `queue`,
 //! `delivery`, `events`. `ARCHITECTURE.md` walks one message through.
 
+pub mod access;
 pub mod clock;
+pub mod intake;
 pub mod mail;
 pub mod store;
 pub mod supervise;
+pub mod suppression;
 pub mod telemetry;

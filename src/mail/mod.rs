@@ -12,6 +12,7 @@ pub mod id;
 pub mod lane;
 pub mod mailbox;
 pub mod message;
+pub mod network;
 pub mod outcome;
 pub mod record;
 pub mod reply;

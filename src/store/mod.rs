@@ -4,6 +4,7 @@
 
 mod disk;
 mod error;
+pub mod kind;
 mod types;
 pub mod vault;
 
