@@ -6,9 +6,12 @@
 
 pub mod access;
 pub mod clock;
+pub mod identity;
 pub mod intake;
 pub mod mail;
+pub mod message;
 pub mod store;
 pub mod supervise;
 pub mod suppression;
 pub mod telemetry;
+pub mod token;
