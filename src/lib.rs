@@ -8,6 +8,7 @@ pub mod access;
 pub mod clock;
 pub mod identity;
 pub mod intake;
+pub mod config;
 pub mod mail;
 pub mod message;
 pub mod store;

@@ -3,6 +3,11 @@
 //! Remote text reaches a log, a terminal or a page only through [`printable`]; secrets never do.
 
 use std::fmt;
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
 
 /// Longest remote text in one log line.
 pub const PRINTABLE_CHARS_MAX: usize = 512;
@@ -70,6 +75,30 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// Whether a text is a log level or filter; the error says why not.
+pub fn check_filter(level: &str) -> Result<(), String> {
+    EnvFilter::try_new(level).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Starts the log of this process, on standard error so that a command's answer stays clean. A second call does nothing.
+pub fn start(log: &Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    let pretty = match log.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whoever started a log before us, such as a test, keeps it.
+    let _ = if pretty {
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        lines.with_target(false).with_ansi(colour).try_init()
+    } else {
+        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    };
 }
 
 #[cfg(test)]
