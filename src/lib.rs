@@ -6,9 +6,9 @@
 
 pub mod access;
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod intake;
-pub mod config;
 pub mod mail;
 pub mod message;
 pub mod store;
