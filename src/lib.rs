@@ -7,10 +7,12 @@
 pub mod access;
 pub mod clock;
 pub mod config;
+pub mod egress;
 pub mod identity;
 pub mod intake;
 pub mod mail;
 pub mod message;
+pub mod queue;
 pub mod store;
 pub mod supervise;
 pub mod suppression;
