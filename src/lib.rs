@@ -8,6 +8,7 @@ pub mod access;
 pub mod clock;
 pub mod config;
 pub mod egress;
+pub mod events;
 pub mod identity;
 pub mod intake;
 pub mod mail;

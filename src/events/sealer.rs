@@ -1,0 +1,109 @@
+//! The sealer: rewrites each sealed segment of the log into an event file, and lets old files go.
+//!
+//! A segment is given back to the store only when its events are durable in a file of ours. After a crash in between the
+//! same file is written again, octet for octet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::store::{SegmentInfo, StoreFailed};
+use crate::supervise;
+
+use super::EventsOptions;
+use super::catalog::Catalog;
+use super::sealed;
+use super::source::Source;
+
+/// How often age and size are looked at, and how long a failed sealing rests before the next try.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Why a segment was not sealed. It stays in the log and is tried again.
+#[derive(Debug)]
+pub(super) enum SealError {
+    Store(StoreFailed),
+    Io(std::io::Error),
+    /// The work panicked; it was logged.
+    Panicked,
+}
+
+impl std::fmt::Display for SealError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SealError::Store(failed) => failed.fmt(f),
+            SealError::Io(error) => error.fmt(f),
+            SealError::Panicked => f.write_str("it panicked"),
+        }
+    }
+}
+
+/// What the sealer works on.
+#[derive(Clone)]
+pub(super) struct Sealer {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: EventsOptions,
+}
+
+impl Sealer {
+    /// Seals and retains until it is dropped.
+    pub(super) async fn run(self) {
+        loop {
+            if let Err(error) = self.round().await {
+                tracing::warn!(error = %error, "events stay in the log for now: {error}");
+            }
+            // A pass of the time limit is a wake-up too.
+            let _ = tokio::time::timeout(PAUSE, self.source.wait_sealed()).await;
+        }
+    }
+
+    /// Seals what is ready, oldest first, then removes what is past its time.
+    pub(super) async fn round(&self) -> Result<(), SealError> {
+        for segment in self.source.sealed_segments() {
+            if !segment.events_taken {
+                self.seal(segment).await?;
+            }
+        }
+        let this = self.clone();
+        supervise::blocking("events", move || this.retain()).await.ok_or(SealError::Panicked)?
+    }
+
+    async fn seal(&self, segment: SegmentInfo) -> Result<(), SealError> {
+        let this = self.clone();
+        supervise::blocking("events", move || this.write(segment))
+            .await
+            .ok_or(SealError::Panicked)??;
+        self.source.taken(segment.segment).await.map_err(SealError::Store)
+    }
+
+    fn write(&self, segment: SegmentInfo) -> Result<(), SealError> {
+        if segment.first_event == segment.next_event || self.has(segment) {
+            return Ok(());
+        }
+        let events = self.source.segment_events(segment.segment).map_err(SealError::Store)?;
+        let Some((first, _)) = events.first() else { return Ok(()) };
+        let (disk, dir) = (self.catalog.disk(), self.catalog.dir());
+        sealed::write(disk, dir, &events).map_err(SealError::Io)?;
+        self.catalog.add(sealed::name_of(*first)).map_err(SealError::Io)
+    }
+
+    /// Whether a file holds the segment already: we crashed before the store was told.
+    fn has(&self, segment: SegmentInfo) -> bool {
+        self.catalog.files().readable().any(|file| {
+            let span = file.footer.span;
+            span.first_seq == segment.first_event && span.last_seq + 1 == segment.next_event
+        })
+    }
+
+    fn retain(&self) -> Result<(), SealError> {
+        let age_ms = u64::try_from(self.options.age_max.as_millis()).unwrap_or(u64::MAX);
+        let before_ms = self.clock.now_ms().saturating_sub(age_ms);
+        let removed =
+            self.catalog.retain(before_ms, self.options.bytes_max).map_err(SealError::Io)?;
+        if removed > 0 {
+            tracing::info!(files = removed, "{removed} event files were past their time");
+        }
+        Ok(())
+    }
+}
