@@ -7,12 +7,14 @@
 pub mod access;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod egress;
 pub mod events;
 pub mod identity;
 pub mod intake;
 pub mod mail;
 pub mod message;
+pub mod net;
 pub mod queue;
 pub mod store;
 pub mod supervise;
