@@ -15,7 +15,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::mail::Domain;
 
@@ -24,9 +24,12 @@ const ANSWERS_MAX: u64 = 8192;
 /// An answer is believed at least so long, or a TTL of nought would make a question of every message.
 pub const TTL_FLOOR: Duration = Duration::from_secs(30);
 /// And at most so long, whatever its TTL says, so that a moved MX is found again the same hour.
-pub const TTL_CEILING: Duration = Duration::from_secs(3600);
+pub const TTL_CEILING: Duration = Duration::from_hours(1);
 /// "No such name" is believed at most so long: domains are registered and repaired while mail waits.
-const NEGATIVE_TTL_CEILING: Duration = Duration::from_secs(300);
+const NEGATIVE_TTL_CEILING: Duration = Duration::from_mins(5);
+
+/// Aliases followed inside one answer.
+const CNAMES_MAX: usize = 8;
 
 /// Whom to ask, and how patiently.
 #[derive(Debug, Clone)]
@@ -100,7 +103,7 @@ impl Dns {
         let answer = self.ask(domain, RecordType::MX).await?;
         let mut hosts = Vec::new();
         let mut null = false;
-        for record in answer.answers() {
+        for record in named(&answer) {
             let RData::MX(mx) = &record.data else { continue };
             if mx.exchange.is_root() {
                 null = true;
@@ -126,11 +129,7 @@ impl Dns {
         let mut valid = TTL_CEILING;
         for answer in [&v6, &v4].into_iter().flatten() {
             valid = valid.min(valid_for(answer));
-            addresses.extend(answer.answers().iter().filter_map(|record| match &record.data {
-                RData::A(a) => Some(IpAddr::V4(a.0)),
-                RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
-                _ => None,
-            }));
+            addresses.extend(named(answer).filter_map(|record| address_of(&record.data)));
         }
         if addresses.is_empty() {
             return Err(worse(v6.err(), v4.err()));
@@ -168,22 +167,41 @@ fn tune(to: &mut ResolverOpts, options: &DnsOptions) {
     to.try_tcp_on_error = true;
 }
 
+/// The records of an answer that belong to the name asked for, or to the name its CNAMEs lead to; what else a server
+/// put there is not believed.
+fn named(answer: &Lookup) -> impl Iterator<Item = &Record> {
+    let mut owner = answer.query().name();
+    for _ in 0..CNAMES_MAX {
+        let next = answer.answers().iter().find_map(|record| match_cname(record, owner));
+        let Some(next) = next else { break };
+        owner = next;
+    }
+    answer.answers().iter().filter(move |record| record.name == *owner)
+}
+
+fn match_cname<'a>(record: &'a Record, owner: &Name) -> Option<&'a Name> {
+    let RData::CNAME(target) = &record.data else { return None };
+    (record.name == *owner).then_some(&target.0)
+}
+
+fn address_of(data: &RData) -> Option<IpAddr> {
+    if let RData::A(a) = data {
+        return Some(IpAddr::V4(a.0));
+    }
+    if let RData::AAAA(aaaa) = data { Some(IpAddr::V6(aaaa.0)) } else { None }
+}
+
 fn valid_for(answer: &Lookup) -> Duration {
     let ttl = answer.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
     Duration::from_secs(u64::from(ttl)).clamp(TTL_FLOOR, TTL_CEILING)
 }
 
 fn failure(error: &NetError) -> DnsFailure {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none))
-            if none.response_code == ResponseCode::NXDomain =>
-        {
-            DnsFailure::NoSuchName
-        }
-        NetError::Dns(DnsError::NoRecordsFound(_)) => DnsFailure::NoRecords,
-        NetError::Dns(DnsError::ResponseCode(code)) => DnsFailure::Unanswered(code.to_string()),
-        other => DnsFailure::Unanswered(other.to_string()),
-    }
+    let NetError::Dns(DnsError::NoRecordsFound(none)) = error else {
+        return DnsFailure::Unanswered(error.to_string());
+    };
+    let absent = none.response_code == ResponseCode::NXDomain;
+    if absent { DnsFailure::NoSuchName } else { DnsFailure::NoRecords }
 }
 
 /// Of two failures the one that leaves more open: an unanswered question may have had an answer.
