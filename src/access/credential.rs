@@ -1,7 +1,5 @@
 //! A credential: who may submit, as which identities, from where and how much. Data only; it decides nothing about mail.
 
-#![allow(dead_code, reason = "a shell, for an hour")]
-
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;

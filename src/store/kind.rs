@@ -23,3 +23,9 @@ pub const TOKEN_KEY: u8 = 8;
 pub fn key(kind: u8, id: &[u8]) -> Vec<u8> {
     [b"c", &[kind][..], id].concat()
 }
+
+/// Kinds of counters: the octet after `x` in a key.
+pub mod counter {
+    /// `access`: recipients of a credential in an hour, `x ‖ USAGE ‖ credential ‖ hour`.
+    pub const USAGE: u8 = 1;
+}
