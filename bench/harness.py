@@ -1,12 +1,15 @@
 """What every run shares: ports, process trees, the counting sink and the load."""
 
 import os
+import pathlib
 import re
 import socket
 import subprocess
 import threading
 import time
 
+HERE = pathlib.Path(__file__).parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "postrider-bench"
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # A run that takes longer than this has failed; no load here needs a tenth of it.
@@ -56,6 +59,14 @@ def tree(root):
     return {pid: table[pid] for pid in found}
 
 
+def build_sink():
+    source, built = HERE / "sink.rs", CACHE / "sink"
+    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["rustc", "--edition", "2024", "-O", "-o", built, source], check=True)
+    return str(built)
+
+
 class Watch:
     """CPU seconds and peak resident memory of a process tree between start and stop."""
 
@@ -81,15 +92,11 @@ class Watch:
 
 
 class Sink:
-    """smtp-sink, counting."""
+    """bench/sink.rs, built once: it costs half of what smtp-sink does."""
 
     def __init__(self):
         self.port, self.count = free_port(), 0
-        self.process = subprocess.Popen(
-            ["smtp-sink", "-u", "nobody", "-c", f"127.0.0.1:{self.port}", "1000"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = subprocess.Popen([build_sink(), str(self.port)], stdout=subprocess.PIPE)
         threading.Thread(target=self.read, daemon=True).start()
         wait_for_port(self.port)
 
@@ -97,7 +104,6 @@ class Sink:
         tail = b""
         while chunk := os.read(self.process.stdout.fileno(), 65536):
             tail = (tail + chunk)[-256:]
-            # sess=.. quit=.. mesg=..
             if found := re.findall(rb"mesg=(\d+)", tail):
                 self.count = int(found[-1])
 
@@ -185,3 +191,23 @@ def run(server, sink, messages, octets, keep):
         "cpu_ms": cpu * 1000 / total,
         "rss_mib": peak / 2**20,
     }
+
+
+def syncs(kind, root, messages, octets):
+    """fsyncs and fdatasyncs a message, counted by strace in a run of its own, whose speed counts for nothing."""
+    log = pathlib.Path(root) / "strace.log"
+    sink = Sink()
+    server = kind(root)
+    server.under = ("strace", "-f", "-qq", "-c", "-e", "trace=fsync,fdatasync,sync_file_range,syncfs", "-o", str(log))
+    try:
+        server.start(sink)
+        run(server, sink, messages, octets, True)
+    finally:
+        # strace passes the signal on and writes its count when the last process ends.
+        for pid in sorted(tree(server.pid) if server.process else (), reverse=True):
+            if pid != server.pid:
+                os.kill(pid, 15)
+        server.stop()
+        sink.stop()
+    rows = [line.split() for line in log.read_text().splitlines()]
+    return sum(int(r[3]) for r in rows if r and r[-1] in ("fsync", "fdatasync", "sync_file_range", "syncfs")) / messages

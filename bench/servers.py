@@ -6,10 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import free_port, wait_for_port
-
-HERE = pathlib.Path(__file__).parent
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "postrider-bench"
+from harness import CACHE, HERE, free_port, wait_for_port
 
 
 def fill(source, target, **values):
@@ -23,6 +20,13 @@ class Server:
     """A folder of its own on the disk that is measured, and a process."""
 
     queues = True
+    # What the server is started under: nothing, or strace to count its syncs.
+    under = ()
+
+    def spawn(self, command, **options):
+        self.process = subprocess.Popen(
+            [*self.under, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+        )
 
     def __init__(self, root):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=root))
@@ -75,10 +79,7 @@ class Postfix(Server):
         subprocess.run(
             ["postfix", "-c", self.config, "check"], check=True, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        self.process = subprocess.Popen(
-            ["/usr/lib/postfix/sbin/master", "-c", self.config, "-d"],
-            env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+        self.spawn(["/usr/lib/postfix/sbin/master", "-c", self.config, "-d"], env=env)
         return self.ready()
 
 
@@ -98,8 +99,5 @@ class Haraka(Server):
         (home / "queue").mkdir()
         for name in ("smtp.ini", "bench_relay.json"):
             fill(home / "config" / name, home / "config" / name, port=self.port, sink=sink.port)
-        self.process = subprocess.Popen(
-            ["node", str(CACHE / "node_modules/Haraka/bin/haraka"), "-c", str(home)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+        self.spawn(["node", str(CACHE / "node_modules/Haraka/bin/haraka"), "-c", str(home)])
         return self.ready()
