@@ -11,8 +11,13 @@
     clippy::wildcard_enum_match_arm,
     clippy::print_stdout,
     clippy::print_stderr,
+    clippy::duration_suboptimal_units,
+    clippy::assigning_clones,
+    clippy::semicolon_if_nothing_returned,
+    dead_code,
     reason = "a test that panics says so, and it measures the real clock"
 )]
 
 mod architecture;
 mod rfc;
+mod support;
