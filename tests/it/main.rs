@@ -15,6 +15,7 @@
     clippy::assigning_clones,
     clippy::semicolon_if_nothing_returned,
     dead_code,
+    unreachable_pub,
     reason = "a test that panics says so, and it measures the real clock"
 )]
 
