@@ -1,3 +1,5 @@
 //! Arguments to exit code, nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    postrider::cli::main()
+}

@@ -7,8 +7,6 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
-
 /// Longest remote text in one log line.
 pub const PRINTABLE_CHARS_MAX: usize = 512;
 
@@ -82,14 +80,26 @@ pub fn check_filter(level: &str) -> Result<(), String> {
     EnvFilter::try_new(level).map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Starts the log of this process, on standard error so that a command's answer stays clean. A second call does nothing.
-pub fn start(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+/// The shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Pretty on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One object a line.
+    Json,
+}
+
+/// Starts the log of this process, on standard error so that a command's answer stays clean. A filter that cannot be read
+/// counts as `info`; a second call does nothing.
+pub fn start(level: &str, format: Format) {
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
-    let pretty = match log.format {
-        LogFormat::Auto => terminal,
-        LogFormat::Pretty => true,
-        LogFormat::Json => false,
+    let pretty = match format {
+        Format::Auto => terminal,
+        Format::Pretty => true,
+        Format::Json => false,
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Whoever started a log before us, such as a test, keeps it.

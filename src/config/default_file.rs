@@ -48,7 +48,7 @@ pub fn text(hostname: Option<&Domain>, data_dir: Option<&Path>) -> String {
         }
         let _ = write!(out, "\n# {}\n", setting.help);
         if !setting.bounds.is_empty() {
-            let _ = writeln!(out, "# From: {}.", setting.bounds);
+            let _ = writeln!(out, "# Bounds: {}.", setting.bounds);
         }
         let value = match setting.key {
             "hostname" => hostname.map(|name| super::kind::quoted(name.as_str())),

@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::source::Raw;
-use super::units::{Network, Size, Span};
+use super::units::{Size, Span};
 use crate::mail::Domain;
+use crate::mail::network::Network;
 
 /// A kind of value.
 pub(super) trait Kind: Sized + Clone {
@@ -160,9 +161,17 @@ impl Kind for IpAddr {
 impl Kind for Network {
     fn read(raw: &Raw) -> Result<Network, String> {
         let text = text(raw, "\"192.0.2.0/24\"")?;
-        Network::parse(text.trim()).ok_or_else(|| {
-            format!("{text:?} is no network; write one such as \"192.0.2.0/24\", with nought beyond the prefix, or one address")
-        })
+        let network: Network =
+            text.trim().parse().map_err(|error| format!("{text:?} is no network: {error}"))?;
+        // Bits beyond the prefix are a slip of the pen in a list of whom to trust.
+        let address = text.split('/').next().and_then(|a| a.trim().parse::<IpAddr>().ok());
+        let meant = network.to_string();
+        let shown = meant.split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
+        if address.map(|a| a.to_canonical()) == shown {
+            Ok(network)
+        } else {
+            Err(format!("{text:?} has bits beyond its prefix; write {meant:?} or one address"))
+        }
     }
     fn show(&self) -> String {
         quoted(&self.to_string())

@@ -17,10 +17,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::mail::Domain;
+use crate::mail::network::Network;
+use crate::telemetry::Format;
 pub use problem::{ConfigError, Origin, Problem};
 pub use reader::Setting;
 pub use source::Sources;
-pub use units::{Network, Size, Span};
+pub use units::{Size, Span};
 
 /// All settings of the bootstrap file, read and within their bounds.
 #[derive(Debug, Clone)]
@@ -59,18 +61,7 @@ pub struct Log {
     /// A level, or a filter such as `info,postrider::delivery=debug`.
     pub level: String,
     /// In which shape lines are written.
-    pub format: LogFormat,
-}
-
-/// The shape of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Pretty on a terminal, else JSON.
-    Auto,
-    /// For people.
-    Pretty,
-    /// One object a line.
-    Json,
+    pub format: Format,
 }
 
 /// One `[[listener]]`.

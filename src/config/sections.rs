@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::reader::Reader;
 use super::source::Entry;
-use super::units::{Network, Size, Span};
+use super::units::{Size, Span};
 use super::{
-    Config, Delivery, Events, Limits, Listener, Log, LogFormat, Mode, Origin, Queue, Store,
-    TlsFiles,
+    Config, Delivery, Events, Limits, Listener, Log, Mode, Origin, Queue, Store, TlsFiles,
 };
 use crate::mail::Domain;
+use crate::mail::network::Network;
+use crate::telemetry::Format;
 
 /// The array of listeners.
 pub(super) const LISTENER: &str = "listener";
@@ -114,8 +115,8 @@ fn log(r: &mut Reader<'_>) -> Log {
         ),
         format: r.word(
             "log.format",
-            &[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
-            LogFormat::Auto,
+            &[("auto", Format::Auto), ("pretty", Format::Pretty), ("json", Format::Json)],
+            Format::Auto,
             "Shape of the log: auto is pretty on a terminal and JSON elsewhere.",
         ),
     }

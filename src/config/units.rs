@@ -1,9 +1,8 @@
-//! Values with units, as the bootstrap file writes them: sizes, spans, networks.
+//! Values with units, as the bootstrap file writes them: sizes and spans.
 //!
 //! A bare number is never taken for a size or a span: what it counts would be a guess.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// A number of octets, written with its unit: `512 B`, `64 KiB`, `40 MiB`, `5 GiB`, or decimal `10 MB`.
@@ -198,57 +197,6 @@ fn split_unit(text: &str) -> Result<(u64, &str), UnitError> {
     Ok((number.parse().map_err(|_| UnitError::Big)?, unit.trim()))
 }
 
-/// Addresses that share a prefix, written `192.0.2.0/24`, or one address alone (RFC 4632 §3.1, RFC 4291 §2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Network {
-    address: IpAddr,
-    prefix_bits: u8,
-}
-
-impl Network {
-    /// Reads a network; bits beyond the prefix must be nought, so that a slip of the pen is seen.
-    pub fn parse(text: &str) -> Option<Network> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().ok()?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match prefix {
-            Some(prefix) => prefix.trim().parse().ok().filter(|bits| *bits <= whole)?,
-            None => whole,
-        };
-        let network = Network { address, prefix_bits };
-        (network.masked(address) == left_aligned(address)).then_some(network)
-    }
-
-    /// Whether an address is inside; an IPv4 address in IPv6 clothes counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        address.is_ipv4() == self.address.is_ipv4()
-            && self.masked(address) == self.masked(self.address)
-    }
-
-    /// The address with nought beyond the prefix, at the left of 128 bits.
-    fn masked(&self, address: IpAddr) -> u128 {
-        let beyond = 128 - u32::from(self.prefix_bits);
-        left_aligned(address) & u128::MAX.checked_shl(beyond).unwrap_or(0)
-    }
-}
-
-fn left_aligned(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
-        IpAddr::V6(v6) => u128::from(v6),
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix_bits)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,26 +254,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_unit_panic(text: String) {
-            let _ = (Size::parse(&text), Span::parse(&text), Network::parse(&text));
-        }
-    }
-
-    #[test]
-    fn a_network_holds_its_addresses_and_no_others() {
-        let network = Network::parse("192.0.2.0/24").unwrap();
-        assert!(network.contains("192.0.2.255".parse().unwrap()));
-        assert!(network.contains("::ffff:192.0.2.1".parse().unwrap()));
-        assert!(!network.contains("192.0.3.0".parse().unwrap()));
-        assert!(!network.contains("::1".parse().unwrap()));
-        assert!(Network::parse("0.0.0.0/0").unwrap().contains("203.0.113.9".parse().unwrap()));
-        assert!(!Network::parse("0.0.0.0/0").unwrap().contains("::1".parse().unwrap()));
-        assert!(Network::parse("::1").unwrap().contains("::1".parse().unwrap()));
-    }
-
-    #[test]
-    fn a_network_refuses_a_slip_of_the_pen() {
-        for text in ["", "192.0.2.1/24", "192.0.2.0/33", "192.0.2/24", "fe80::/129", "x/8"] {
-            assert_eq!(Network::parse(text), None, "for {text:?}");
+            let _ = (Size::parse(&text), Span::parse(&text));
         }
     }
 }

@@ -34,6 +34,8 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("events", "net"),
     ("migration", "reputation"),
     ("supervise", "telemetry"),
+    ("config", "mail"),
+    ("config", "telemetry"),
     ("cli", "app"),
     ("app", "cli"),
 ];

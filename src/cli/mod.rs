@@ -1,0 +1,150 @@
+//! The commands: one file each, thin faces on the server's admin API.
+//!
+//! A command decides nothing about mail. Those that change or read what a server holds talk to it over its control socket;
+//! only `serve`, `dev` and `doctor --rebuild` open a data folder themselves.
+
+#![allow(clippy::print_stderr, reason = "commands talk to people")]
+
+mod completions;
+mod config;
+mod exit;
+mod init;
+#[allow(dead_code, reason = "the commands that use the rest follow within the hour")]
+mod out;
+mod place;
+mod serve;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+use out::{Color, Out};
+
+/// Amazon SES that you own: one binary that takes mail over SMTP and delivers it, durably.
+#[derive(Debug, Parser)]
+#[command(
+    name = "postrider",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  postrider dev                                 try it: all on loopback, nothing leaves this machine
+  postrider init --hostname mail.example.org    write a bootstrap file and a data folder
+  postrider serve                               run the server
+  postrider trace 01jd9k…                       the life of one message
+
+Exit codes:
+  0 ok                       66 not found          70 our fault            75 try again later
+  64 wrong command line      69 no server, or a    73 exists already       77 not allowed
+                                failed check       74 the disk failed      78 configuration"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, clap::Args)]
+struct Global {
+    /// The data folder [env: POSTRIDER_DATA_DIR] [default: ./postrider-data, then /var/lib/postrider].
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to colour; NO_COLOR is heard too.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true)]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server in the foreground.
+    Serve(serve::Serve),
+    /// Write a commented bootstrap file and make the data folder.
+    Init(init::Init),
+    /// Check or show the bootstrap configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the version.
+    Version,
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+}
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+struct Context {
+    data: Option<PathBuf>,
+    out: Out,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    // One provider of cryptography, set before anything could ask for another. Only a second call in one process fails.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // Nobody is left to tell when even this cannot be printed.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let context =
+        Context { data: cli.global.data, out: Out::new(cli.global.json, cli.global.color) };
+    match run(cli.command, &context) {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            if !failure.text.is_empty() {
+                eprintln!("postrider: {failure}");
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => serve.run(context),
+        Command::Init(init) => init.run(context),
+        Command::Config(config) => config.run(context),
+        Command::Version => version::run(context),
+        Command::Completions(completions) => completions.run(context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_does_something_shows_examples() {
+        fn leaves(command: &clap::Command, found: &mut Vec<String>) {
+            let plain = ["version", "completions"].contains(&command.get_name());
+            if command.has_subcommands() {
+                command.get_subcommands().for_each(|sub| leaves(sub, found));
+            } else if !plain && command.get_after_help().is_none() {
+                found.push(command.get_name().to_owned());
+            }
+        }
+        let mut bare = Vec::new();
+        leaves(&Cli::command(), &mut bare);
+        assert_eq!(bare, Vec::<String>::new(), "commands without examples");
+    }
+}

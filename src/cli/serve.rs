@@ -1,0 +1,31 @@
+//! `serve`: the server, in the foreground, until it is told to stop.
+
+use clap::Args;
+
+use super::place::ConfigArgs;
+use super::{Context, Exit, Failure};
+use crate::config::check::{self, Ports};
+use crate::telemetry;
+
+/// How to serve.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  postrider serve --config /etc/postrider/postrider.toml
+  POSTRIDER_HOSTNAME=mail.example.org postrider serve --data /var/lib/postrider
+  postrider serve --set log.level=debug
+
+SIGTERM and SIGINT drain for at most 30 seconds; a second one stops at once. SIGHUP reads the TLS files again.")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Serve {
+    pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
+        let loaded = self.config.load(context.data.as_deref())?;
+        check::host(&loaded, Ports::Try)?;
+        telemetry::start(&loaded.config.log.level, loaded.config.log.format);
+        Err(Failure::new(Exit::Internal, "the parts are being built"))
+    }
+}
