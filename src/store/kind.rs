@@ -29,3 +29,11 @@ pub mod counter {
     /// `access`: recipients of a credential in an hour, `x ‖ USAGE ‖ credential ‖ hour`.
     pub const USAGE: u8 = 1;
 }
+
+/// Kinds of suppression records: the octet after `s` in a key.
+pub mod suppressed {
+    /// A bucket of packed addresses, `s ‖ BUCKET ‖ bits ‖ depth`.
+    pub const BUCKET: u8 = 1;
+    /// An address that is not packed yet, `s ‖ FRESH ‖ hash ‖ unique`.
+    pub const FRESH: u8 = 2;
+}

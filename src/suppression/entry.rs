@@ -1,7 +1,5 @@
 //! One suppressed address: why, since when, because of what.
 
-#![allow(dead_code, reason = "a shell, for an hour")]
-
 use std::fmt;
 
 use crate::mail::MessageId;
