@@ -7,10 +7,6 @@ use super::kind::Kind;
 use super::problem::{ConfigError, Origin, Problem};
 use super::source::{ENV_PREFIX, Entry, Found, Sources, env_name};
 
-/// Environment variables of ours that are not settings.
-const ENV_OTHERS: [&str; 4] =
-    ["POSTRIDER_CONFIG", "POSTRIDER_PASSPHRASE", "POSTRIDER_TEST_", "POSTRIDER_BENCH_"];
-
 /// A setting as it was asked for and answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -184,13 +180,21 @@ impl<'a> Reader<'a> {
         self.problems.extend(unknown);
     }
 
+    /// A variable that looks like a setting of ours and is none. Others that begin alike are let be: container systems make
+    /// some from a service's name (`POSTRIDER_SERVICE_HOST`).
     fn refuse_unknown_variables(&mut self) {
         let names: Vec<String> =
             self.settings.iter().map(|setting| env_name(setting.key)).collect();
-        for name in self.sources.env_names() {
-            let other = ENV_OTHERS.iter().any(|other| name.starts_with(other));
-            if !other && !names.iter().any(|known| known == name) {
-                let text = format!("no setting has this name; {}", advice(nearest(name, &names)));
+        let heads: Vec<String> = self
+            .settings
+            .iter()
+            .filter_map(|setting| section_of(setting.key))
+            .map(|section| format!("{}_", env_name(section)))
+            .collect();
+        for name in self.sources.env_names().filter(|name| !names.iter().any(|n| n == name)) {
+            let near = nearest(name, &names);
+            if near.is_some() || heads.iter().any(|head| name.starts_with(head)) {
+                let text = format!("no setting has this name; {}", advice(near));
                 let origin = Origin::Env(name.to_owned());
                 self.problems.push(Problem { origin, key: String::new(), text });
             }
@@ -213,14 +217,18 @@ fn advice(near: Option<String>) -> String {
 /// The known name that a misspelt one is nearest to, if it is near at all.
 pub(super) fn nearest(name: &str, known: &[impl AsRef<str>]) -> Option<String> {
     let folded = name.strip_prefix(ENV_PREFIX).unwrap_or(name).to_ascii_lowercase();
-    let tail = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let tail = |name: &str| name.rsplit_once('.').map(|(_, tail)| tail.to_owned());
     known
         .iter()
         .map(|known| {
             let known = known.as_ref();
             let plain = known.strip_prefix(ENV_PREFIX).unwrap_or(known).to_ascii_lowercase();
             // The right name in the wrong section is as near as one slip.
-            let moved = if tail(&plain) == tail(&folded) { 1 } else { usize::MAX };
+            let moved = if tail(&plain).is_some() && tail(&plain) == tail(&folded) {
+                1
+            } else {
+                usize::MAX
+            };
             (slips(&folded, &plain).min(moved), known)
         })
         .min()

@@ -20,5 +20,7 @@
 )]
 
 mod architecture;
+mod cli;
+mod config;
 mod rfc;
 mod support;
