@@ -17,6 +17,7 @@ pub mod mail;
 pub mod message;
 pub mod net;
 pub mod queue;
+pub mod smtp;
 pub mod store;
 pub mod supervise;
 pub mod suppression;
