@@ -8,6 +8,7 @@ pub mod dkim;
 pub mod edit;
 pub mod header;
 pub mod inspect;
+pub mod notice;
 pub mod split;
 
 pub use edit::{Head, Hop, Stamp};
