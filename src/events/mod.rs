@@ -10,6 +10,7 @@ mod bloom;
 mod catalog;
 pub mod filter;
 mod format;
+pub mod json;
 mod query;
 mod sealed;
 mod sealer;
