@@ -11,6 +11,7 @@ pub mod config;
 pub mod delivery;
 pub mod egress;
 pub mod events;
+pub mod http;
 pub mod identity;
 pub mod intake;
 pub mod mail;

@@ -2,6 +2,8 @@
 //!
 //! Remote text reaches a log, a terminal or a page only through [`printable`]; secrets never do.
 
+pub mod tally;
+
 use std::fmt;
 use std::io::IsTerminal as _;
 

@@ -34,6 +34,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("events", "net"),
     ("migration", "reputation"),
     ("supervise", "telemetry"),
+    ("telemetry", "mail"),
     ("config", "mail"),
     ("config", "telemetry"),
     ("cli", "app"),

@@ -1,0 +1,88 @@
+//! The admin API: what an operator can see and do, as JSON over the control socket.
+//!
+//! Every endpoint is a thin face on one method of the module that owns the action. There is no authentication here:
+//! `socket` lets in root and the server's own user only, and nothing else may carry this router.
+
+mod credentials;
+mod error;
+mod events;
+mod extract;
+mod follow;
+pub mod shapes;
+mod socket;
+mod status;
+mod trace;
+mod when;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+use crate::access::Access;
+use crate::clock::Clock;
+use crate::egress::Pools;
+use crate::events::Events;
+use crate::store::Store;
+
+pub use super::probes::Readiness;
+pub use error::{ApiError, Code, ErrorBody};
+pub use socket::bind;
+
+/// Everything the endpoints are faces of. `app` builds it.
+pub struct AdminState {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The EHLO name.
+    pub hostname: String,
+    /// Whether mail is taken.
+    pub readiness: Arc<Readiness>,
+    /// Messages and settings.
+    pub store: Store,
+    /// What happened.
+    pub events: Events,
+    /// Credentials.
+    pub access: Arc<Access>,
+    /// Pools of exits.
+    pub pools: Pools,
+}
+
+type State = axum::extract::State<Arc<AdminState>>;
+type Answer<T> = Result<axum::Json<T>, ApiError>;
+
+/// Serves the admin API on a socket made by [`bind`], until `stop` turns true.
+pub async fn serve(listener: UnixListener, state: AdminState, stop: watch::Receiver<bool>) {
+    socket::serve(listener, router(Arc::new(state)), stop).await;
+}
+
+fn router(state: Arc<AdminState>) -> Router {
+    let api = Router::new()
+        .route("/status", get(status::status))
+        .route("/events", get(events::list))
+        .route("/messages/{id}", get(events::trace))
+        .route("/credentials", get(credentials::list).post(credentials::create))
+        .route("/credentials/{name}", delete(credentials::revoke))
+        .method_not_allowed_fallback(wrong_method);
+    Router::new().nest(shapes::PREFIX, api).fallback(no_such_place).with_state(state)
+}
+
+async fn no_such_place() -> ApiError {
+    ApiError::not_found("there is nothing at this path").hint("the API stands below /api/v1")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(Code::Invalid, "this path does not take that method")
+}
+
+/// Runs what may touch the disk away from the reactor; a panic in it is our fault and told as such.
+async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match crate::supervise::blocking("admin api", work).await {
+        Some(done) => done,
+        None => Err(ApiError::internal(what, &"it panicked")),
+    }
+}

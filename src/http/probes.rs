@@ -1,0 +1,126 @@
+//! What TCP may know: `/metrics`, `/healthz`, `/readyz`. Figures and yes or no, nothing of mail or people.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::store::Store;
+use crate::supervise;
+
+use super::{connection, metrics};
+
+/// Connections at once: a few scrapers and probes.
+const CONNECTIONS_MAX: usize = 64;
+/// No connection lives longer, whatever it does; scrapers connect again.
+const CONNECTION_AGE_MAX: Duration = Duration::from_mins(1);
+/// How long the listener rests after accept failed, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether mail is taken. `app` sets it; `/readyz` and `status` tell it.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    listening: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// All listeners are up.
+    pub fn listening(&self) {
+        self.listening.store(true, Ordering::Relaxed);
+    }
+
+    /// The server is going down: no new mail.
+    pub fn draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why mail is not taken, one line each; empty when it is.
+    pub fn missing(&self, store: &Store) -> Vec<String> {
+        let mut missing = Vec::new();
+        if !self.listening.load(Ordering::Relaxed) {
+            missing.push("not all listeners are up".to_owned());
+        }
+        if self.draining.load(Ordering::Relaxed) {
+            missing.push("the server is going down".to_owned());
+        }
+        missing.extend(store.failed().map(|why| format!("the store failed: {why}")));
+        missing.extend(store.room().err().map(|no_room| no_room.to_string()));
+        missing
+    }
+}
+
+/// What the probes look at.
+pub struct Probes {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether mail is taken.
+    pub readiness: Arc<Readiness>,
+    /// Messages and settings.
+    pub store: Store,
+    /// What happened.
+    pub events: Events,
+}
+
+/// Serves the probes until `stop` turns true.
+pub async fn serve(listener: TcpListener, probes: Probes, mut stop: watch::Receiver<bool>) {
+    let router = router(Arc::new(probes));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = connection::stopped(&mut stop) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (router, stop) = (router.clone(), stop.clone());
+        let serving = async move {
+            let served = connection::serve(stream, router, stop);
+            // Too long ends it just as well as done.
+            let _ = tokio::time::timeout(CONNECTION_AGE_MAX, served).await;
+            drop(place);
+        };
+        drop(supervise::spawn("probe connection", serving));
+    }
+}
+
+fn router(probes: Arc<Probes>) -> Router {
+    Router::new()
+        .route("/metrics", get(show_metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(probes)
+}
+
+async fn ready(State(probes): State<Arc<Probes>>) -> Response {
+    let missing =
+        supervise::blocking("readyz", move || probes.readiness.missing(&probes.store)).await;
+    match missing {
+        Some(missing) if missing.is_empty() => "ready\n".into_response(),
+        Some(missing) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", missing.join("\n"))).into_response()
+        }
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn show_metrics(State(probes): State<Arc<Probes>>) -> Response {
+    let text = supervise::blocking("metrics", move || metrics::text(&probes)).await;
+    match text {
+        Some(text) => ([(CONTENT_TYPE, metrics::CONTENT)], text).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
