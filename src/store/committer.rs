@@ -110,10 +110,10 @@ fn commit_group(shared: &Shared, log: &mut Log, buffer: &mut Vec<u8>, group: &mu
     let mut changes = Vec::with_capacity(group.len());
     let mut answers = Vec::with_capacity(group.len());
     for request in group.drain(..) {
-        if let Request::Change { mut prepared, answer, _place } = request {
+        if let Request::Change { mut prepared, answer, place } = request {
             super::compact::refresh_places(shared, &mut prepared);
             changes.push(*prepared);
-            answers.push((answer, _place));
+            answers.push((answer, place));
         }
     }
     match write_group(shared, log, buffer, &changes) {

@@ -121,6 +121,15 @@ impl FrameCursor {
     }
 }
 
+/// What the layers say of a key.
+#[derive(Debug)]
+pub(super) enum Word<T> {
+    /// It is there, or it is deleted.
+    Says(Option<T>),
+    /// Only the index knows.
+    Silent,
+}
+
 /// Both layers, the counts and the log's end that they stand for.
 #[derive(Debug)]
 pub(super) struct Delta {
@@ -197,23 +206,23 @@ impl Delta {
         }
     }
 
-    /// The layers' word on a waiting recipient; `None` when only the index knows.
-    pub(super) fn waiting(&self, key: &WaitKey) -> Option<Option<Waiting>> {
+    /// The layers' word on a waiting recipient.
+    pub(super) fn waiting(&self, key: &WaitKey) -> Word<Waiting> {
         let slot = self
             .active
             .waits
             .get(key)
-            .or_else(|| self.frozen.as_ref().and_then(|frozen| frozen.waits.get(key)))?;
-        Some(slot.value.clone())
+            .or_else(|| self.frozen.as_ref().and_then(|frozen| frozen.waits.get(key)));
+        slot.map_or(Word::Silent, |slot| Word::Says(slot.value.clone()))
     }
 
-    /// The layers' word on a record; `None` when only the index knows.
-    pub(super) fn record(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+    /// The layers' word on a record.
+    pub(super) fn record(&self, key: &[u8]) -> Word<Vec<u8>> {
         self.active
             .records
             .get(key)
             .or_else(|| self.frozen.as_ref().and_then(|frozen| frozen.records.get(key)))
-            .cloned()
+            .map_or(Word::Silent, |value| Word::Says(value.clone()))
     }
 
     /// Freezes the active layer for a checkpoint; the caller made sure that none is frozen.

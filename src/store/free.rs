@@ -12,7 +12,7 @@ use super::segment::Segment;
 use super::shared::Shared;
 
 /// How long a segment stays after compaction moved its frames: a lease from before may still read the old place.
-const MOVED_GRACE: Duration = Duration::from_secs(15 * 60);
+const MOVED_GRACE: Duration = Duration::from_mins(15);
 
 /// One round.
 pub(super) fn run(shared: &Shared, closing: bool) {

@@ -77,6 +77,10 @@ impl Index {
             }
             other => other,
         };
+        #[allow(
+            clippy::wildcard_enum_match_arm,
+            reason = "sled's other errors all mean a bad index"
+        )]
         let db = db.map_err(|error| match error {
             sled::Error::Io(error) => OpenError::Io { path: dir.to_path_buf(), error },
             other => OpenError::Index(other.to_string()),
@@ -246,6 +250,7 @@ fn failed_of(error: &sled::Error) -> StoreFailed {
     StoreFailed::Latched(format!("the index: {error}").into())
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "sled's other errors are all the same to us")]
 fn io_of(error: sled::Error) -> std::io::Error {
     match error {
         sled::Error::Io(error) => error,

@@ -143,7 +143,7 @@ impl Store {
         let place = Arc::clone(&shared.places).acquire_owned().await;
         let place = place.map_err(|_| StoreFailed::Closed)?;
         let (answer, answered) = oneshot::channel();
-        shared.send(Request::Change { prepared: Box::new(prepared), answer, _place: place })?;
+        shared.send(Request::Change { prepared: Box::new(prepared), answer, place })?;
         // A committer that died latched first.
         answered.await.unwrap_or_else(|_| shared.latch.check().and(Err(StoreFailed::Closed)))
     }

@@ -153,7 +153,7 @@ fn list_segments(
     files.sort_by(|a, b| a.name.cmp(&b.name));
     for file in files {
         let path = spool.join(&file.name);
-        if file.name.ends_with(".spare") {
+        if file.name.strip_suffix(".spare").is_some() {
             spares.adopt(disk, path, file.len).map_err(io(spool))?;
         } else if let Some(number) = number_of(&file.name) {
             match segment::open(disk, &path, number).map_err(io(&path))? {
@@ -188,24 +188,21 @@ fn open_log(
     (segments, spares): (&Arc<Segments>, &Arc<Spares>),
     end: Position,
 ) -> Result<Log, OpenError> {
-    let active = match segments.get(end.segment) {
-        Some(active) => {
-            active.file.sync_data().map_err(io(spool))?;
-            active
-        }
-        None => {
-            let nonce = log::nonce().map_err(io(spool))?;
-            let head = SegmentHead {
-                segment: end.segment,
-                nonce,
-                first_commit: end.commit,
-                first_event: end.event,
-            };
-            let made = log::create(&**disk, spool, &head, (None, options.segment_bytes))
-                .map_err(io(spool))?;
-            segments.insert(Arc::clone(&made));
-            made
-        }
+    let active = if let Some(active) = segments.get(end.segment) {
+        active.file.sync_data().map_err(io(spool))?;
+        active
+    } else {
+        let nonce = log::nonce().map_err(io(spool))?;
+        let head = SegmentHead {
+            segment: end.segment,
+            nonce,
+            first_commit: end.commit,
+            first_event: end.event,
+        };
+        let fresh = (None, options.segment_bytes);
+        let made = log::create(&**disk, spool, &head, fresh).map_err(io(spool))?;
+        segments.insert(Arc::clone(&made));
+        made
     };
     Ok(Log {
         disk: Arc::clone(disk),

@@ -228,7 +228,9 @@ mod tests {
                 });
             }
             let mut octets = Vec::new();
-            ops.iter().for_each(|op| put(&mut octets, op));
+            for op in &ops {
+                put(&mut octets, op);
+            }
             prop_assert_eq!(read_all(&octets), Ok(ops));
         }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::mail::{Body, Event, Facts, Lane, Message};
 
-use super::delta::{Layer, Slot};
+use super::delta::{Layer, Slot, Word};
 use super::error::{ReadError, StoreFailed};
 use super::frame::{self, FrameBody, LEAD_OCTETS, Lead};
 use super::layout::{BLOCK, COMMIT_HEAD_OCTETS};
@@ -26,7 +26,7 @@ const STEP_LEAVES: usize = 8;
 
 /// One waiting recipient.
 pub(super) fn waiting(shared: &Shared, key: &WaitKey) -> Result<Option<Waiting>, StoreFailed> {
-    if let Some(word) = shared.delta.read().waiting(key) {
+    if let Word::Says(word) = shared.delta.read().waiting(key) {
         return Ok(word);
     }
     let leaves = shared.index.leaves(key, 1)?;
@@ -36,7 +36,7 @@ pub(super) fn waiting(shared: &Shared, key: &WaitKey) -> Result<Option<Waiting>,
 
 /// One record.
 pub(super) fn get(shared: &Shared, key: &[u8]) -> Result<Option<Vec<u8>>, StoreFailed> {
-    if let Some(word) = shared.delta.read().record(key) {
+    if let Word::Says(word) = shared.delta.read().record(key) {
         return Ok(word);
     }
     shared.index.get(key)
@@ -396,7 +396,7 @@ pub(super) fn frames_in(octets: &[u8]) -> Vec<(u32, Lead)> {
         let Some(end) = at.checked_add(len) else { break };
         match octets.get(at..end) {
             Some(frame) if frame::is_whole(frame) => {
-                frames.extend(u32::try_from(at).ok().map(|at| (at, lead)))
+                frames.extend(u32::try_from(at).ok().map(|at| (at, lead)));
             }
             _ => break,
         }

@@ -67,20 +67,20 @@ fn replay_segment(
         state.next_event = delta.end.event;
     }
     let mut walk = Walk::new(segment, delta.end.offset, delta.end.commit, next_first);
-    let mut held: Option<(CommitHead, u64)> = None;
+    let mut pending: Option<(CommitHead, u64)> = None;
     while let Some(step) = walk.next()? {
         // A commit with something valid behind it was durable: what does not check in it is damage.
-        if let Some((head, offset)) = held.take() {
+        if let Some((head, offset)) = pending.take() {
             take(segment, &head, offset, delta, opened)?;
         }
         match step {
-            Step::Commit(head, offset) => held = Some((head, offset)),
+            Step::Commit(head, offset) => pending = Some((head, offset)),
             Step::Gap(start, end) => opened.damaged.push(format!(
                 "octets {start} to {end} of segment {number} hold no readable commit; what they held is lost"
             )),
         }
     }
-    if let Some((head, offset)) = held {
+    if let Some((head, offset)) = pending {
         if next_first.is_some() || is_whole(segment, &head, offset)? {
             take(segment, &head, offset, delta, opened)?;
         } else {

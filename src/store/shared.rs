@@ -39,7 +39,7 @@ pub(super) enum Request {
         prepared: Box<Prepared>,
         answer: oneshot::Sender<Result<Committed, StoreFailed>>,
         /// Given back with the answer.
-        _place: OwnedSemaphorePermit,
+        place: OwnedSemaphorePermit,
     },
     /// Frames to copy to the log's end.
     #[allow(dead_code, reason = "its driver lands next")]
