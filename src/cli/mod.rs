@@ -5,14 +5,19 @@
 
 #![allow(clippy::print_stderr, reason = "commands talk to people")]
 
+mod client;
 mod completions;
 mod config;
+mod credential;
+mod event;
 mod exit;
 mod init;
-#[allow(dead_code, reason = "the commands that use the rest follow within the hour")]
+mod life;
 mod out;
 mod place;
 mod serve;
+mod status;
+mod trace;
 mod version;
 
 use std::path::PathBuf;
@@ -73,6 +78,16 @@ enum Command {
     /// Check or show the bootstrap configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Tell the life of a message: accepted, signed, tried, delivered or not, with the SMTP dialogue.
+    Trace(trace::TraceArgs),
+    /// Make, list and revoke credentials.
+    #[command(subcommand)]
+    Credential(credential::CredentialCommand),
+    /// List or follow events.
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Show how the server is.
+    Status(status::StatusArgs),
     /// Print the version.
     Version,
     /// Print completions for a shell.
@@ -84,6 +99,34 @@ enum Command {
 struct Context {
     data: Option<PathBuf>,
     out: Out,
+}
+
+impl Context {
+    /// A connection to the running server.
+    async fn client(&self) -> Result<client::Client, Failure> {
+        client::Client::connect(self.data.as_deref()).await
+    }
+
+    /// Says that something was done; as JSON, that nothing else is to say.
+    fn done(&self, text: &str) -> Result<(), Failure> {
+        if self.out.json { self.out.json(&serde_json::json!({ "done": true })) } else { self.out.line(text) }
+    }
+}
+
+/// An answer as its shape.
+fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|error| {
+        let text = format!("the server's answer is not what this release expects: {error}");
+        Failure::new(Exit::Internal, text)
+    })
+}
+
+/// Runs one request to the server on this thread.
+fn block<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|e| Failure::new(Exit::Internal, format!("cannot start a runtime: {e}")))?;
+    runtime.block_on(work)
 }
 
 /// Runs the command that the arguments name.
@@ -117,6 +160,10 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(context),
         Command::Init(init) => init.run(context),
         Command::Config(config) => config.run(context),
+        Command::Trace(trace) => block(trace.run(context)),
+        Command::Credential(credential) => block(credential.run(context)),
+        Command::Event(event) => block(event.run(context)),
+        Command::Status(status) => block(status.run(context)),
         Command::Version => version::run(context),
         Command::Completions(completions) => completions.run(context),
     }

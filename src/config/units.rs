@@ -38,6 +38,11 @@ impl Size {
         Size(count << 30)
     }
 
+    /// So many octets.
+    pub const fn of_octets(count: u64) -> Size {
+        Size(count)
+    }
+
     /// In octets.
     pub const fn octets(self) -> u64 {
         self.0
