@@ -5,6 +5,7 @@
 //! `delivery`, `events`. `ARCHITECTURE.md` walks one message through.
 
 pub mod access;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

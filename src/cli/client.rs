@@ -18,7 +18,7 @@ use super::place;
 use crate::supervise;
 
 /// From a request's first octet to the answer's head.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
 /// Octets of one answer; the longest is a page of events with their transcripts.
 const ANSWER_OCTETS_MAX: usize = 64 << 20;
 /// Octets of one line of a stream.
@@ -105,15 +105,6 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, Failure> {
         self.with_body(Method::POST, target, body).await
-    }
-
-    /// Sets.
-    pub(super) async fn put<T: DeserializeOwned>(
-        &mut self,
-        target: &Target,
-        body: &impl Serialize,
-    ) -> Result<T, Failure> {
-        self.with_body(Method::PUT, target, body).await
     }
 
     /// Removes.

@@ -115,9 +115,7 @@ impl EventCommand {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             EventCommand::Ls(ls) => ls.run(context).await,
-            EventCommand::Tail(tail) => {
-                follow(context, tail.conditions, tail.transcript).await
-            }
+            EventCommand::Tail(tail) => follow(context, tail.conditions, tail.transcript).await,
         }
     }
 }

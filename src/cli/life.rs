@@ -9,7 +9,7 @@ use crate::telemetry::printable;
 /// Room for the word of what happened.
 const WORD_WIDTH: usize = 10;
 /// What stands before the lines below an event: under its word.
-const INDENT: &str = "                ";
+const INDENT: &str = "               ";
 
 /// How much to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,19 +105,18 @@ fn of_attempt(head: &mut Head<'_>, transcript: bool) -> Vec<String> {
         "bounced" => Style::Bad,
         _ => Style::Warn,
     };
-    let mut rest = format!(
-        "try {} for {}",
+    let at: String = [("at", part("host")), ("on", part("address")), ("from", part("exit"))]
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .flat_map(|(word, value)| [" ", word, " ", value])
+        .collect();
+    let rest = format!(
+        "try {} for {}{at}, {}, {} ms",
         number(event, "/attempt/number").unwrap_or(0),
-        part("recipient")
+        part("recipient"),
+        or(part("tls"), "plain text"),
+        number(event, "/attempt/durationMillis").unwrap_or(0),
     );
-    for (word, value) in [("at", part("host")), ("on", part("address")), ("from", part("exit"))] {
-        if !value.is_empty() {
-            rest.push_str(&format!(" {word} {value}"));
-        }
-    }
-    rest.push_str(if part("tls").is_empty() { ", plain text" } else { ", " });
-    rest.push_str(part("tls"));
-    rest.push_str(&format!(", {} ms", number(event, "/attempt/durationMillis").unwrap_or(0)));
     let mut lines = vec![head.line("attempt", style, &rest)];
     let reply = part("smtpResponse");
     if !reply.is_empty() && (!transcript || part("transcript").is_empty()) {
@@ -225,9 +224,9 @@ mod tests {
             &event,
             false,
             &[
-                "23:41:33.007  accepted    ann@example.org → bob@example.net and 2 more, 512 octets",
-                "                subject  Hello\\u{1b}[31m",
-                "                signed   rsa-sha256 a, ed25519-sha256 b",
+                "23:41:33.007  accepted   ann@example.org → bob@example.net and 2 more, 512 octets",
+                "               subject  Hello\\u{1b}[31m",
+                "               signed   rsa-sha256 a, ed25519-sha256 b",
             ],
         );
     }
@@ -244,13 +243,9 @@ mod tests {
                 "transcript": "S: 220 hi\nC: EHLO a",
             },
         });
-        let first = "23:41:33.007  attempt     try 1 for bob@example.net at mx.example.net on 198.51.100.1:25 from 192.0.2.1, plain text, 12 ms";
-        check(&event, false, &[first, "                450 4.2.1 later"]);
-        check(
-            &event,
-            true,
-            &[first, "                │ S: 220 hi", "                │ C: EHLO a"],
-        );
+        let first = "23:41:33.007  attempt    try 1 for bob@example.net at mx.example.net on 198.51.100.1:25 from 192.0.2.1, plain text, 12 ms";
+        check(&event, false, &[first, "               450 4.2.1 later"]);
+        check(&event, true, &[first, "               │ S: 220 hi", "               │ C: EHLO a"]);
     }
 
     #[test]

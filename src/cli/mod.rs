@@ -70,6 +70,7 @@ struct Global {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them in a process")]
 enum Command {
     /// Run the server in the foreground.
     Serve(serve::Serve),
@@ -109,7 +110,11 @@ impl Context {
 
     /// Says that something was done; as JSON, that nothing else is to say.
     fn done(&self, text: &str) -> Result<(), Failure> {
-        if self.out.json { self.out.json(&serde_json::json!({ "done": true })) } else { self.out.line(text) }
+        if self.out.json {
+            self.out.json(&serde_json::json!({ "done": true }))
+        } else {
+            self.out.line(text)
+        }
     }
 }
 
@@ -119,6 +124,14 @@ fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, F
         let text = format!("the server's answer is not what this release expects: {error}");
         Failure::new(Exit::Internal, text)
     })
+}
+
+/// The runtime of a server.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Internal, format!("cannot start a runtime: {e}")))
 }
 
 /// Runs one request to the server on this thread.

@@ -82,13 +82,6 @@ impl Out {
         self.line(text)
     }
 
-    /// A value as one line of JSON, as streams are read.
-    pub(super) fn json_line(self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(value)
-            .map_err(|error| Failure::new(Exit::Internal, format!("cannot write JSON: {error}")))?;
-        self.line(text)
-    }
-
     /// Text that stands out, where there is colour.
     pub(super) fn style(self, style: Style, text: &str) -> String {
         let code = match style {

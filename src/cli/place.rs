@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use crate::app::CONTROL_SOCKET;
 use crate::config::{self, Loaded, Sources};
-
-/// The control socket's name in a data folder.
-pub(super) const CONTROL_SOCKET: &str = "control.sock";
 
 /// Data folders that a command tries when none is named.
 const USUAL_DATA_DIRS: [&str; 2] = ["./postrider-data", "/var/lib/postrider"];

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::place::ConfigArgs;
 use super::{Context, Exit, Failure};
+use crate::app::{App, Ended, Hands};
 use crate::config::check::{self, Ports};
 use crate::telemetry;
 
@@ -26,6 +27,16 @@ impl Serve {
         let loaded = self.config.load(context.data.as_deref())?;
         check::host(&loaded, Ports::Try)?;
         telemetry::start(&loaded.config.log.level, loaded.config.log.format);
-        Err(Failure::new(Exit::Internal, "the parts are being built"))
+        let runtime = super::runtime()?;
+        runtime.block_on(async {
+            let app = App::start(&loaded, Hands::real()).await?;
+            match app.run().await? {
+                Ended::Asked => Ok(()),
+                Ended::StoreFailed(why) => Err(Failure::new(
+                    Exit::Io,
+                    format!("the store failed: {why}; what was answered is safe, start again once the disk is well"),
+                )),
+            }
+        })
     }
 }

@@ -61,7 +61,10 @@ impl TraceArgs {
 
 /// Ids of the latest messages to a recipient, the newest first.
 async fn latest_to(client: &mut Client, address: &str) -> Result<Vec<String>, Failure> {
-    let target = Target::new(PREFIX).name("events").with("recipient", Some(address)).with("limit", Some(200));
+    let target = Target::new(PREFIX)
+        .name("events")
+        .with("recipient", Some(address))
+        .with("limit", Some(200));
     let page: Page<Value> = client.get(&target).await?;
     let mut ids: Vec<String> = Vec::new();
     for event in &page.items {
@@ -72,7 +75,8 @@ async fn latest_to(client: &mut Client, address: &str) -> Result<Vec<String>, Fa
         }
     }
     if ids.is_empty() {
-        let text = format!("no event speaks of {address}; `postrider event ls` shows what is there");
+        let text =
+            format!("no event speaks of {address}; `postrider event ls` shows what is there");
         return Err(Failure::new(Exit::NotFound, text));
     }
     Ok(ids)

@@ -1,0 +1,25 @@
+//! The bootstrap configuration in the words of each part. Pure.
+
+use crate::config::Config;
+use crate::events::EventsOptions;
+use crate::store::StoreOptions;
+
+pub(super) fn store(config: &Config) -> StoreOptions {
+    let store = &config.store;
+    StoreOptions {
+        segment_bytes: store.segment_size.octets(),
+        reserve_bytes: store.reserve.map(crate::config::Size::octets),
+        ballast_bytes: store.ballast.octets(),
+        message_bytes_max: config.limits.message_size.octets(),
+        memory_bytes_max: store.memory.octets(),
+        cache_bytes: store.cache.octets(),
+        ..StoreOptions::new(config.data_dir.clone())
+    }
+}
+
+pub(super) fn events(config: &Config) -> EventsOptions {
+    EventsOptions {
+        age_max: config.events.keep_for.duration(),
+        bytes_max: config.events.keep_size.octets(),
+    }
+}
