@@ -21,6 +21,7 @@ pub mod net;
 pub mod queue;
 pub mod smtp;
 pub mod store;
+pub mod submission;
 pub mod supervise;
 pub mod suppression;
 pub mod telemetry;
