@@ -152,9 +152,10 @@ impl Events {
         }
     }
 
-    /// The Send of a message, from which the `mail` object of its other events is made. Blocks.
-    pub fn send_of(&self, id: MessageId) -> Result<Option<Send>, QueryError> {
-        query::send_of(&*self.sealer.source, &self.sealer.catalog, id)
+    /// The Send of the message that the event of number `seq` speaks of, from which the event's `mail` object is made.
+    /// Blocks.
+    pub fn send_of(&self, seq: u64, id: MessageId) -> Result<Option<Send>, QueryError> {
+        query::send_of(&*self.sealer.source, &self.sealer.catalog, id, seq)
     }
 
     /// The number the next event will have.

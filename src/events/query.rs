@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
             // A segment was sealed meanwhile, and the log may have let go of it: look again from the same place.
             return Ok(Step::At(if self.order == Order::NewestFirst { high } else { low }));
         }
-        self.blocks_left -= 1;
+        self.blocks_left = self.blocks_left.saturating_sub(1);
         let last = events.last().map(|(seq, _)| *seq);
         self.take(events);
         Ok(match (self.order, last) {
@@ -249,7 +249,7 @@ impl<'a> Walk<'a> {
     }
 
     fn block(&mut self, file: &Sealed, open: &OpenSealed, block: &Block, at: u64) {
-        self.blocks_left -= 1;
+        self.blocks_left = self.blocks_left.saturating_sub(1);
         match open.events(block) {
             Ok(mut events) => {
                 events.retain(|(seq, _)| match self.order {
@@ -278,7 +278,7 @@ impl<'a> Walk<'a> {
         }
         let mut met = Vec::new();
         for (seq, event) in events {
-            if self.filter.matches_event(&event) && self.send_meets(&event) {
+            if self.filter.matches_event(&event) && self.send_meets(seq, &event) {
                 met.push((seq, event));
             }
         }
@@ -297,7 +297,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn send_meets(&mut self, event: &Event) -> bool {
+    fn send_meets(&mut self, seq: u64, event: &Event) -> bool {
         if !self.filter.asks_send() {
             return true;
         }
@@ -308,19 +308,23 @@ impl<'a> Walk<'a> {
             self.sends.clear();
         }
         let (source, catalog, id) = (self.source, self.catalog, event.message);
-        let send = self
-            .sends
-            .entry(id)
-            .or_insert_with(|| send_of(source, catalog, id).ok().flatten().map(Arc::new));
+        let blocks_left = &mut self.blocks_left;
+        let send = self.sends.entry(id).or_insert_with(|| {
+            // Most often one block.
+            *blocks_left = blocks_left.saturating_sub(1);
+            send_of(source, catalog, id, seq).ok().flatten().map(Arc::new)
+        });
         send.as_ref().is_some_and(|send| self.filter.matches_send(send))
     }
 }
 
-/// The Send of a message, if the log still has it.
+/// The Send of a message, if the log still has it. It was written before the event of number `before`, and most often
+/// just before.
 pub(super) fn send_of(
     source: &dyn Source,
     catalog: &Catalog,
     id: MessageId,
+    before: u64,
 ) -> Result<Option<Send>, QueryError> {
     let filter = Filter {
         types: Types::SEND,
@@ -328,7 +332,7 @@ pub(super) fn send_of(
         until_ms: id.unix_ms().saturating_add(SEND_NEAR_MS),
         ..Filter::of_message(id)
     };
-    let page = Walk::new(source, catalog, &filter, Order::NewestFirst, 1).page(None)?;
+    let page = Walk::new(source, catalog, &filter, Order::NewestFirst, 1).page(Some(before))?;
     Ok(page.events.into_iter().find_map(|(_, event)| match event.kind {
         EventKind::Send(send) => Some(send),
         EventKind::Attempt(_)

@@ -176,7 +176,7 @@ impl<'a> Sends<'a> {
         let events = self.events;
         let send = self.known.entry(event.message).or_insert_with(|| {
             // A log that cannot be read fails the query itself; here it costs the `mail` object its detail.
-            events.send_of(event.message).ok().flatten().map(Arc::new)
+            events.send_of(seq, event.message).ok().flatten().map(Arc::new)
         });
         json::of_event(seq, event, send.as_deref())
     }
