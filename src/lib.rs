@@ -19,6 +19,7 @@ pub mod mail;
 pub mod message;
 pub mod net;
 pub mod queue;
+pub mod simulator;
 pub mod smtp;
 pub mod store;
 pub mod submission;
