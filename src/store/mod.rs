@@ -34,6 +34,8 @@ mod compact;
 mod delta;
 mod disk;
 mod error;
+#[cfg(any(test, feature = "test-hooks"))]
+mod fault;
 mod frame;
 mod free;
 mod index;
@@ -74,6 +76,8 @@ use crate::supervise;
 
 pub use disk::{Disk, DiskFile, Listed, OpenHow, RealDisk, Space};
 pub use error::{NoRoom, OpenError, ReadError, StoreFailed};
+#[cfg(any(test, feature = "test-hooks"))]
+pub use fault::{Fault, FaultDisk};
 pub use large::LargeWriter;
 pub use memory::MemoryPlace;
 pub use types::{

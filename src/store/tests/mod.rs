@@ -1,5 +1,10 @@
 //! The store as its callers see it: opened, filled, dropped as a crash would, opened again.
 
+mod faults;
+mod kill;
+mod power;
+mod repair;
+
 use super::testkit::{accept, done, lane, message, open, queue};
 use super::*;
 
