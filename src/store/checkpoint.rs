@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::mail::MessageId;
 
 use super::delta::Layer;
+use super::error::StoreFailed;
 use super::index::{BATCH_OCTETS_MAX, Batch};
 use super::layout::Position;
 use super::leaf::{self, Entry};
@@ -30,6 +31,7 @@ pub(super) fn run(shared: &Shared, orphans: HashSet<MessageId>) {
     }
     unlink_orphans(shared, orphans);
     let mut last = shared.clock.uptime();
+    let mut compacted = last;
     loop {
         let (waiters, closing, checkpoint_last) = wait_for_chores(shared);
         let wanted = !waiters.is_empty() || (closing && checkpoint_last);
@@ -40,6 +42,10 @@ pub(super) fn run(shared: &Shared, orphans: HashSet<MessageId>) {
             }
         }
         super::free::run(shared, closing);
+        if !closing && is_compaction_due(shared, compacted) {
+            compacted = shared.clock.uptime();
+            compact(shared);
+        }
         for waiter in waiters {
             let _ = waiter.send(());
         }
@@ -56,6 +62,24 @@ fn wait_for_chores(shared: &Shared) -> (Vec<tokio::sync::oneshot::Sender<()>>, b
     }
     chores.kicked = false;
     (std::mem::take(&mut chores.waiters), chores.closing, chores.checkpoint_last)
+}
+
+fn is_compaction_due(shared: &Shared, last: Duration) -> bool {
+    let asked = std::mem::take(&mut shared.chores.lock().compact);
+    let low = super::room::check(shared).is_err();
+    let every = if low { super::sparse::EVERY_WHEN_LOW } else { super::sparse::EVERY };
+    let counted = shared.counted.load(Ordering::Acquire);
+    counted && (asked || shared.clock.uptime().saturating_sub(last) >= every)
+}
+
+fn compact(shared: &Shared) {
+    match super::sparse::run(shared) {
+        // Closing or failed: whoever did that knows.
+        Ok(()) | Err(StoreFailed::Closed | StoreFailed::Latched(_)) => {}
+        Err(StoreFailed::Unfit(why)) => {
+            tracing::warn!("a sparse segment could not be moved: {why}")
+        }
+    }
 }
 
 fn is_due(shared: &Shared, last: Duration) -> bool {
@@ -182,7 +206,7 @@ fn belongs(key: &WaitKey, first: &WaitKey, before: Option<&WaitKey>) -> bool {
 }
 
 /// Counts the index's records after start; until then no segment is freed.
-fn count_index(shared: &Shared) -> Result<(), super::error::StoreFailed> {
+fn count_index(shared: &Shared) -> Result<(), StoreFailed> {
     let mut after: Option<WaitKey> = None;
     while let Some(entries) = shared.index.leaf_after(after.as_ref())? {
         let mut delta = shared.delta.write();

@@ -51,6 +51,7 @@ fn free(shared: &Shared, segment: &Segment) {
     let number = segment.head.segment;
     // Out of the table first: from here on a reader hears that it is gone.
     shared.segments.remove(number);
+    shared.moving.write().remove(&number);
     if let Err(error) = shared.spares.put(&*shared.disk, segment) {
         shared.latch.set(&format!("freeing segment {number}: {error}"));
     }

@@ -54,6 +54,7 @@ mod replay;
 mod room;
 mod segment;
 mod shared;
+mod sparse;
 mod types;
 pub mod vault;
 
@@ -368,6 +369,13 @@ impl Store {
         self.shared().kick();
         // A thread that is gone has done its last checkpoint.
         let _ = done.await;
+    }
+
+    /// Looks for sparse segments now, and waits until they are moved.
+    #[cfg(test)]
+    pub(crate) async fn compact(&self) {
+        self.shared().chores.lock().compact = true;
+        self.checkpoint().await;
     }
 
     /// Ends the store for all its clones: what was handed in is committed, a checkpoint written. Blocks. The folder is

@@ -42,7 +42,6 @@ pub(super) enum Request {
         place: OwnedSemaphorePermit,
     },
     /// Frames to copy to the log's end.
-    #[allow(dead_code, reason = "its driver lands next")]
     Moves { moves: Vec<Move>, answer: std::sync::mpsc::SyncSender<Result<(), StoreFailed>> },
 }
 
@@ -60,6 +59,8 @@ pub(super) struct Chores {
     pub(super) waiters: Vec<oneshot::Sender<()>>,
     /// Something is to be done now.
     pub(super) kicked: bool,
+    /// Sparse segments are to be looked for, whatever the time.
+    pub(super) compact: bool,
     pub(super) closing: bool,
     /// Whether closing ends with a checkpoint.
     pub(super) checkpoint_last: bool,

@@ -39,11 +39,10 @@ async fn write_one(store: &Store, task: u64) {
     message.body = Body::Memory(vec![b'x'; 2000 + 900 * usize::try_from(task).unwrap()].into());
     let place = store.commit(accept(message, 1000)).await.unwrap().place.unwrap();
     say("accepted", id);
-    if id.octets()[15] % 2 == 0 {
+    if id.octets()[15].is_multiple_of(2) {
         say("settling", id);
-        for (key, _) in
-            [0, 1].map(|n| (WaitKey { lane: testkit::lane(n), due_ms: 1000, id, n }, ()))
-        {
+        for n in [0, 1] {
+            let key = WaitKey { lane: testkit::lane(n), due_ms: 1000, id, n };
             store.commit(done(key, place)).await.unwrap();
         }
         say("settled", id);

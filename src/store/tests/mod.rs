@@ -4,6 +4,7 @@ mod faults;
 mod kill;
 mod power;
 mod repair;
+mod space;
 
 use super::testkit::{accept, done, lane, message, open, queue};
 use super::*;
