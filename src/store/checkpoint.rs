@@ -12,7 +12,7 @@ use super::error::StoreFailed;
 use super::index::{BATCH_OCTETS_MAX, Batch};
 use super::layout::Position;
 use super::leaf::{self, Entry};
-use super::shared::Shared;
+use super::shared::{Ending, Shared};
 use super::types::{Place, WaitKey, Waiting};
 
 /// Entries of the active layer that start a checkpoint.
@@ -33,8 +33,9 @@ pub(super) fn run(shared: &Shared, orphans: HashSet<MessageId>) {
     let mut last = shared.clock.uptime();
     let mut compacted = last;
     loop {
-        let (waiters, closing, checkpoint_last) = wait_for_chores(shared);
-        let wanted = !waiters.is_empty() || (closing && checkpoint_last);
+        let (waiters, ending) = wait_for_chores(shared);
+        let closing = ending.is_some();
+        let wanted = !waiters.is_empty() || ending == Some(Ending::Checkpoint);
         if wanted || is_due(shared, last) {
             last = shared.clock.uptime();
             if let Err(error) = checkpoint(shared) {
@@ -55,13 +56,13 @@ pub(super) fn run(shared: &Shared, orphans: HashSet<MessageId>) {
     }
 }
 
-fn wait_for_chores(shared: &Shared) -> (Vec<tokio::sync::oneshot::Sender<()>>, bool, bool) {
+fn wait_for_chores(shared: &Shared) -> (Vec<tokio::sync::oneshot::Sender<()>>, Option<Ending>) {
     let mut chores = shared.chores.lock();
-    if !chores.kicked && !chores.closing {
+    if !chores.kicked && chores.ending.is_none() {
         shared.chores_filled.wait_for(&mut chores, LOOK_EVERY);
     }
     chores.kicked = false;
-    (std::mem::take(&mut chores.waiters), chores.closing, chores.checkpoint_last)
+    (std::mem::take(&mut chores.waiters), chores.ending)
 }
 
 fn is_compaction_due(shared: &Shared, last: Duration) -> bool {
@@ -77,7 +78,7 @@ fn compact(shared: &Shared) {
         // Closing or failed: whoever did that knows.
         Ok(()) | Err(StoreFailed::Closed | StoreFailed::Latched(_)) => {}
         Err(StoreFailed::Unfit(why)) => {
-            tracing::warn!("a sparse segment could not be moved: {why}")
+            tracing::warn!("a sparse segment could not be moved: {why}");
         }
     }
 }
@@ -215,7 +216,7 @@ fn count_index(shared: &Shared) -> Result<(), StoreFailed> {
         }
         drop(delta);
         after = entries.first().map(|(key, _)| *key);
-        if after.is_none() || shared.chores.lock().closing {
+        if after.is_none() || shared.chores.lock().ending.is_some() {
             return Ok(());
         }
     }

@@ -86,7 +86,7 @@ pub use types::{
     StoreOptions, StoreStatus, WaitKey, Waiting,
 };
 
-use shared::{Request, Shared};
+use shared::{Ending, Request, Shared};
 
 /// The store. Cheap to clone; all methods may be called from any thread. Methods that are not `async` may read the disk
 /// (microseconds when cached): call them through [`crate::supervise::blocking`] where that matters.
@@ -381,23 +381,19 @@ impl Store {
     /// Ends the store for all its clones: what was handed in is committed, a checkpoint written. Blocks. The folder is
     /// unlocked when the last clone is dropped.
     pub fn close(self) {
-        self.handle.stop(true);
+        self.handle.stop(Ending::Checkpoint);
     }
 }
 
 impl Handle {
-    fn stop(&self, checkpoint: bool) {
+    fn stop(&self, ending: Ending) {
         let mut threads = self.threads.lock();
         self.shared.inbox.lock().closing = true;
         self.shared.inbox_filled.notify_all();
         let mut threads = threads.drain(..);
         // The committer first: the last checkpoint takes what it still wrote.
         join(threads.next());
-        {
-            let mut chores = self.shared.chores.lock();
-            chores.closing = true;
-            chores.checkpoint_last = checkpoint;
-        }
+        self.shared.chores.lock().ending = Some(ending);
         self.shared.chores_filled.notify_all();
         join(threads.next());
         self.shared.chores.lock().waiters.clear();
@@ -416,6 +412,6 @@ fn join(thread: Option<JoinHandle<()>>) {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.stop(false);
+        self.stop(Ending::AtOnce);
     }
 }

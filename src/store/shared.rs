@@ -52,6 +52,15 @@ pub(super) struct Inbox {
     pub(super) closing: bool,
 }
 
+/// How the store ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With a last checkpoint.
+    Checkpoint,
+    /// As a crash would.
+    AtOnce,
+}
+
 /// The maintenance thread's inbox.
 #[derive(Default)]
 pub(super) struct Chores {
@@ -61,9 +70,8 @@ pub(super) struct Chores {
     pub(super) kicked: bool,
     /// Sparse segments are to be looked for, whatever the time.
     pub(super) compact: bool,
-    pub(super) closing: bool,
-    /// Whether closing ends with a checkpoint.
-    pub(super) checkpoint_last: bool,
+    /// Set when the store ends.
+    pub(super) ending: Option<Ending>,
 }
 
 /// Figures that only grow.

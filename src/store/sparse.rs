@@ -81,10 +81,14 @@ fn collect(shared: &Shared, found: &mut HashMap<u32, Live>) -> Result<(), StoreF
         let wanted = slots.filter(|(_, waiting)| found.contains_key(&waiting.place.segment));
         wanted.map(|(key, waiting)| (*key, waiting.clone())).collect()
     };
-    over.iter().for_each(|entry| note(found, entry));
+    for entry in &over {
+        note(found, entry);
+    }
     let mut after = None;
     while let Some(entries) = shared.index.leaf_after(after.as_ref())? {
-        entries.iter().for_each(|entry| note(found, entry));
+        for entry in &entries {
+            note(found, entry);
+        }
         after = entries.first().map(|(key, _)| *key);
         if after.is_none() {
             break;
