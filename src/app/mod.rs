@@ -155,6 +155,8 @@ impl App {
             keeper.abort();
         }
         let State { store, .. } = state;
+        // While the folder is still ours: a name without a server behind it would only mislead.
+        let _ = std::fs::remove_file(store.dir().join(CONTROL_SOCKET));
         let _ = supervise::blocking("store close", move || store.close()).await;
         tracing::info!("stopped");
     }

@@ -9,6 +9,7 @@ mod client;
 mod completions;
 mod config;
 mod credential;
+mod doctor;
 mod event;
 mod exit;
 mod init;
@@ -87,6 +88,8 @@ enum Command {
     /// List or follow events.
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// Check store, disk, clock, listeners, DNS and outbound port 25.
+    Doctor(doctor::Doctor),
     /// Show how the server is.
     Status(status::StatusArgs),
     /// Print the version.
@@ -176,6 +179,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Trace(trace) => block(trace.run(context)),
         Command::Credential(credential) => block(credential.run(context)),
         Command::Event(event) => block(event.run(context)),
+        Command::Doctor(doctor) => block(doctor.run(context)),
         Command::Status(status) => block(status.run(context)),
         Command::Version => version::run(context),
         Command::Completions(completions) => completions.run(context),

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::place::ConfigArgs;
 use super::{Context, Exit, Failure};
-use crate::app::{App, Ended, Hands};
+use crate::app::{App, AppError, Ended, Hands};
 use crate::config::check::{self, Ports};
-use crate::telemetry;
+use crate::{store, telemetry};
 
 /// How to serve.
 #[derive(Debug, Args)]
@@ -25,6 +25,8 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         let loaded = self.config.load(context.data.as_deref())?;
+        // Before the ports: whoever has the folder has them too, and is the better answer.
+        store::check_free(&loaded.config.data_dir).map_err(AppError::Open)?;
         check::host(&loaded, Ports::Try)?;
         telemetry::start(&loaded.config.log.level, loaded.config.log.format);
         let runtime = super::runtime()?;

@@ -52,6 +52,20 @@ impl DirLock {
     }
 }
 
+/// Whether nobody has `dir`, which need not exist. Changes nothing on disk, and says nothing of the next moment.
+pub fn check_free(dir: &Path) -> Result<(), OpenError> {
+    let Ok(mut file) = File::open(dir.join("lock")) else { return Ok(()) };
+    for tries in 0..TRIES {
+        if tries > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(OpenError::InUse { pid: pid_in(&mut file) })
+}
+
 fn pid_in(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -70,7 +84,9 @@ mod tests {
         let error = DirLock::take(dir.path()).unwrap_err();
         let pid = std::process::id();
         assert_eq!(error.to_string(), format!("data folder is in use by process {pid}"));
+        assert_eq!(check_free(dir.path()).unwrap_err().to_string(), error.to_string());
         drop(lock);
+        check_free(dir.path()).unwrap();
         DirLock::take(dir.path()).unwrap();
     }
 }

@@ -80,6 +80,7 @@ pub use error::{NoRoom, OpenError, ReadError, StoreFailed};
 #[cfg(any(test, feature = "test-hooks"))]
 pub use fault::{Fault, FaultDisk};
 pub use large::LargeWriter;
+pub use lock::check_free;
 pub use memory::MemoryPlace;
 pub use types::{
     Change, CommitSink, Committed, Due, NewWaiting, Opened, Place, Record, SegmentInfo, Settled,
