@@ -102,6 +102,7 @@ impl App {
             store: self.state.store.clone(),
             events: self.state.events.clone(),
             access: Arc::clone(&self.state.access),
+            suppression: self.state.suppression.clone(),
             pools: self.state.pools.clone(),
         };
         self.face("admin api", admin::serve(socket, admin, stopped.clone()));

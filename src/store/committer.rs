@@ -239,6 +239,7 @@ pub(super) fn apply(
         }
         committed.push(Committed { place, first_event: event });
         event += u64::from(change.events_count);
+        change.tally.count();
         if let Some((message, place)) = change.message.zip(place) {
             told.push((message, place, change.waiting));
         }

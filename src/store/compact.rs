@@ -84,6 +84,7 @@ fn prepare(shared: &Shared, one: Move) -> Result<Option<Prepared>, StoreFailed> 
         ops_octets: Vec::new(),
         events: Vec::new(),
         events_count: 0,
+        tally: crate::telemetry::tally::Tally::default(),
         frame: Some(frame),
         message: None,
         waiting: Vec::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::mail::Message;
 use crate::mail::record::put_varint;
 use crate::mail::reply::cut;
+use crate::telemetry::tally::Tally;
 
 use super::error::StoreFailed;
 use super::frame::FrameParts;
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) ops_octets: Vec<u8>,
     pub(super) events: Vec<u8>,
     pub(super) events_count: u32,
+    /// What the events come to, counted once they are durable.
+    pub(super) tally: Tally,
     pub(super) frame: Option<FrameParts>,
     pub(super) message: Option<Arc<Message>>,
     /// The message's waiting recipients, for the sink.
@@ -54,6 +57,7 @@ impl Prepared {
             events: Vec::new(),
             events_count: u32::try_from(change.events.len())
                 .map_err(|_| StoreFailed::Unfit("too many events in one change"))?,
+            tally: Tally::of(&change.events),
             frame: None,
             message: None,
             waiting: Vec::with_capacity(change.waiting.len()),

@@ -33,24 +33,43 @@ static DELAYED: AtomicU64 = AtomicU64::new(0);
 static BOUNCED: AtomicU64 = AtomicU64::new(0);
 static REJECTED: AtomicU64 = AtomicU64::new(0);
 
-/// Counts events that have become durable.
-pub fn count(events: &[Event]) {
-    for event in events {
-        let counter = match &event.kind {
-            EventKind::Send(_) => &ACCEPTED,
-            EventKind::Attempt(attempt) => {
-                if attempt.result == "deferred" {
-                    DEFERRED.fetch_add(1, Ordering::Relaxed);
+impl Tally {
+    /// What `events` come to.
+    pub fn of(events: &[Event]) -> Tally {
+        let mut tally = Tally::default();
+        for event in events {
+            match &event.kind {
+                EventKind::Send(_) => tally.accepted += 1,
+                EventKind::Attempt(attempt) => {
+                    tally.attempts += 1;
+                    tally.deferred += u64::from(attempt.result == "deferred");
                 }
-                &ATTEMPTS
+                EventKind::Delivery(_) => tally.delivered += 1,
+                EventKind::DeliveryDelay(_) => tally.delayed += 1,
+                EventKind::Bounce(_) => tally.bounced += 1,
+                EventKind::Reject { .. } => tally.rejected += 1,
+                EventKind::Unknown(_) => {}
             }
-            EventKind::Delivery(_) => &DELIVERED,
-            EventKind::DeliveryDelay(_) => &DELAYED,
-            EventKind::Bounce(_) => &BOUNCED,
-            EventKind::Reject { .. } => &REJECTED,
-            EventKind::Unknown(_) => continue,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        }
+        tally
+    }
+
+    /// Adds this to the counts: its events are durable now.
+    pub fn count(&self) {
+        let pairs = [
+            (&ACCEPTED, self.accepted),
+            (&ATTEMPTS, self.attempts),
+            (&DEFERRED, self.deferred),
+            (&DELIVERED, self.delivered),
+            (&DELAYED, self.delayed),
+            (&BOUNCED, self.bounced),
+            (&REJECTED, self.rejected),
+        ];
+        for (counter, number) in pairs {
+            if number > 0 {
+                counter.fetch_add(number, Ordering::Relaxed);
+            }
+        }
     }
 }
 
@@ -65,5 +84,35 @@ pub fn read() -> Tally {
         delayed: of(&DELAYED),
         bounced: of(&BOUNCED),
         rejected: of(&REJECTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::MessageId;
+    use crate::mail::event::{Attempt, Delivery};
+
+    #[test]
+    fn events_are_counted_by_what_they_say() {
+        let event = |kind| Event {
+            at_ms: 0,
+            tenant: 0,
+            message: MessageId::new(0, 0, 0),
+            recipient: None,
+            config_set: 0,
+            pool: 1,
+            kind,
+            unknown: Vec::new(),
+        };
+        let attempt = |result: &str| {
+            event(EventKind::Attempt(Attempt { result: result.into(), ..Attempt::default() }))
+        };
+        let delivery = event(EventKind::Delivery(Delivery::default()));
+        let tally = Tally::of(&[attempt("deferred"), attempt("delivered"), delivery]);
+        assert_eq!(tally, Tally { attempts: 2, deferred: 1, delivered: 1, ..Tally::default() });
+        let before = read();
+        tally.count();
+        assert!(read().delivered > before.delivered);
     }
 }

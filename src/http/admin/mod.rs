@@ -11,6 +11,9 @@ mod follow;
 pub mod shapes;
 mod socket;
 mod status;
+mod suppressions;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod when;
 
@@ -26,6 +29,7 @@ use crate::clock::Clock;
 use crate::egress::Pools;
 use crate::events::Events;
 use crate::store::Store;
+use crate::suppression::Suppression;
 
 pub use super::probes::Readiness;
 pub use error::{ApiError, Code, ErrorBody};
@@ -45,6 +49,8 @@ pub struct AdminState {
     pub events: Events,
     /// Credentials.
     pub access: Arc<Access>,
+    /// Who must not be mailed.
+    pub suppression: Suppression,
     /// Pools of exits.
     pub pools: Pools,
 }
@@ -64,6 +70,8 @@ fn router(state: Arc<AdminState>) -> Router {
         .route("/messages/{id}", get(events::trace))
         .route("/credentials", get(credentials::list).post(credentials::create))
         .route("/credentials/{name}", delete(credentials::revoke))
+        .route("/suppressions", get(suppressions::list).post(suppressions::add))
+        .route("/suppressions/{address}", get(suppressions::show).delete(suppressions::remove))
         .method_not_allowed_fallback(wrong_method);
     Router::new().nest(shapes::PREFIX, api).fallback(no_such_place).with_state(state)
 }

@@ -246,3 +246,40 @@ pub struct CreatedCredential {
     /// The SMTP password.
     pub password: String,
 }
+
+/// Query of lists that are read page by page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct PageQuery {
+    /// Things in the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Where the last page ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A suppressed address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuppressionShape {
+    /// The address.
+    pub address: String,
+    /// `BOUNCE`, `COMPLAINT`, `MANUAL` or `UNSUBSCRIBE`.
+    pub reason: String,
+    /// Since when.
+    pub since: String,
+    /// The message whose event caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// `POST /suppressions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewSuppression {
+    /// The address.
+    pub address: String,
+    /// Why; `MANUAL` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
