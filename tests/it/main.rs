@@ -22,5 +22,6 @@
 mod architecture;
 mod cli;
 mod config;
+mod dkim;
 mod rfc;
 mod support;

@@ -145,7 +145,7 @@ impl Draft<'_> {
         (plain && id.starts_with('<') && id.ends_with('>')).then_some(id)
     }
 
-    /// The three parts of RFC 3462 §3: for people, for programs, and what it was.
+    /// The three parts of RFC 6522 §3: for people, for programs, and what it was.
     fn body(&self) -> Vec<u8> {
         let boundary = self.boundary();
         let human = text::human(self.about, self.recipient, self.utf8);

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod server;
 pub mod sink;
+pub mod tools;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
