@@ -22,6 +22,7 @@ use crate::egress::Pools;
 use crate::events::Events;
 use crate::http::admin::{self, AdminState};
 use crate::http::probes::{self, Probes, Readiness};
+use crate::identity::Identities;
 use crate::store::vault::{Vault, VaultError};
 use crate::store::{Disk, Opened, RealDisk, Store};
 use crate::supervise;
@@ -54,6 +55,7 @@ struct State {
     store: Store,
     events: Events,
     access: Arc<Access>,
+    identities: Arc<Identities>,
     #[allow(dead_code, reason = "intake and queue take it when they land")]
     suppression: Suppression,
     pools: Pools,
@@ -97,11 +99,12 @@ impl App {
         let socket = admin::bind(&path).map_err(|e| AppError::file(&path, e))?;
         let admin = AdminState {
             clock: Arc::clone(&hands.clock),
-            hostname: config.hostname.to_string(),
+            hostname: config.hostname.clone(),
             readiness: Arc::clone(&self.readiness),
             store: self.state.store.clone(),
             events: self.state.events.clone(),
             access: Arc::clone(&self.state.access),
+            identities: Arc::clone(&self.state.identities),
             suppression: self.state.suppression.clone(),
             pools: self.state.pools.clone(),
         };
@@ -172,11 +175,17 @@ async fn open_state(config: Arc<Config>, hands: Hands) -> Result<State, AppError
         let vault = open_vault(&store, &config.data_dir.join("keys"))?;
         let events = Events::open(&store, Arc::clone(&hands.clock), options::events(&config))
             .map_err(|error| AppError::file(&config.data_dir.join("events"), error))?;
+        let bounce =
+            config.delivery.bounce_domain.clone().unwrap_or_else(|| config.hostname.clone());
+        let clock = Arc::clone(&hands.clock);
+        let identities = Identities::open(store.clone(), vault.clone(), clock, bounce)
+            .map_err(|error| AppError::Settings(error.to_string()))?;
         let access = Access::open(store.clone(), vault, hands.clock)
             .map_err(|error| AppError::Settings(error.to_string()))?;
         Ok(State {
             events,
             access: Arc::new(access),
+            identities: Arc::new(identities),
             suppression: Suppression::open(store.clone())?,
             pools: Pools::one(&config.egress_addresses, &config.hostname),
             store,

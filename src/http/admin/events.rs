@@ -88,8 +88,8 @@ impl Asked {
             from: query.from.clone(),
             tag: query.tag.as_deref().map(tag),
             types: query.types.as_deref().map_or(Ok(Types::ALL), types)?,
-            pool: query.pool.as_deref().map(|text| pool(text, state)).transpose()?,
-            config_set: None,
+            pool: query.pool.as_deref().map(|text| state.pool(text)).transpose()?,
+            config_set: query.config_set.as_deref().map(|n| config_set(n, state)).transpose()?,
             exit: query.exit.clone(),
             provider: query.provider.clone(),
             since_ms: time("since", &query.since)?.unwrap_or(0),
@@ -126,11 +126,11 @@ fn types(text: &str) -> Result<Types, ApiError> {
     })
 }
 
-fn pool(text: &str, state: &AdminState) -> Result<u16, ApiError> {
-    let by_name = state.pools.named(text).map(|pool| pool.number);
-    by_name
-        .or_else(|| text.parse().ok())
-        .ok_or_else(|| ApiError::invalid("pool", format!("there is no pool {text:?}")))
+fn config_set(name: &str, state: &AdminState) -> Result<u32, ApiError> {
+    state.identities.config_set(name).map(|set| set.number).ok_or_else(|| {
+        ApiError::invalid("config_set", format!("there is no configuration set {name:?}"))
+            .hint("see `postrider config-set ls`")
+    })
 }
 
 /// A cursor is a number of the log, written so that nobody takes it for a count.

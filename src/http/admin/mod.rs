@@ -3,7 +3,9 @@
 //! Every endpoint is a thin face on one method of the module that owns the action. There is no authentication here:
 //! `socket` lets in root and the server's own user only, and nothing else may carry this router.
 
+mod config_sets;
 mod credentials;
+mod domains;
 mod error;
 mod events;
 mod extract;
@@ -28,6 +30,8 @@ use crate::access::Access;
 use crate::clock::Clock;
 use crate::egress::Pools;
 use crate::events::Events;
+use crate::identity::Identities;
+use crate::mail::Domain;
 use crate::store::Store;
 use crate::suppression::Suppression;
 
@@ -40,7 +44,7 @@ pub struct AdminState {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The EHLO name.
-    pub hostname: String,
+    pub hostname: Domain,
     /// Whether mail is taken.
     pub readiness: Arc<Readiness>,
     /// Messages and settings.
@@ -49,10 +53,25 @@ pub struct AdminState {
     pub events: Events,
     /// Credentials.
     pub access: Arc<Access>,
+    /// Identities and configuration sets.
+    pub identities: Arc<Identities>,
     /// Who must not be mailed.
     pub suppression: Suppression,
     /// Pools of exits.
     pub pools: Pools,
+}
+
+impl AdminState {
+    /// The number of the pool that a request names, by name or number.
+    fn pool(&self, text: &str) -> Result<u16, ApiError> {
+        let by_number = || self.pools.get(text.parse().ok()?);
+        let pool = self.pools.named(text).or_else(by_number);
+        pool.map(|pool| pool.number).ok_or_else(|| {
+            let known: Vec<&str> = self.pools.all().iter().map(|pool| pool.name.as_str()).collect();
+            ApiError::invalid("pool", format!("there is no pool {text:?}"))
+                .hint(format!("pools are {}", known.join(", ")))
+        })
+    }
 }
 
 type State = axum::extract::State<Arc<AdminState>>;
@@ -70,6 +89,14 @@ fn router(state: Arc<AdminState>) -> Router {
         .route("/messages/{id}", get(events::trace))
         .route("/credentials", get(credentials::list).post(credentials::create))
         .route("/credentials/{name}", delete(credentials::revoke))
+        .route("/domains", get(domains::list).post(domains::add))
+        .route("/domains/{name}", get(domains::show).delete(domains::remove))
+        .route("/domains/{name}/records", get(domains::records))
+        .route("/config-sets", get(config_sets::list).post(config_sets::create))
+        .route(
+            "/config-sets/{name}",
+            get(config_sets::show).patch(config_sets::set).delete(config_sets::remove),
+        )
         .route("/suppressions", get(suppressions::list).post(suppressions::add))
         .route("/suppressions/{address}", get(suppressions::show).delete(suppressions::remove))
         .method_not_allowed_fallback(wrong_method);

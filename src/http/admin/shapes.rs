@@ -283,3 +283,117 @@ pub struct NewSuppression {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
+
+/// An identity: a domain with all addresses at it and below it, or one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityShape {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: u32,
+    /// `PENDING`, `SUCCESS` or `FAILED`: whether its records were found in DNS.
+    pub verification: String,
+    /// The domain of its return paths.
+    pub bounce_domain: String,
+    /// Whether failures are told to the sender where NOTIFY says nothing.
+    pub feedback_forwarding: bool,
+    /// Selectors of its DKIM keys.
+    pub selectors: Vec<String>,
+    /// When it was added.
+    pub created: String,
+}
+
+/// `POST /domains`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewIdentityShape {
+    /// A domain or an address.
+    pub name: String,
+    /// Where its bounces go; the server's own bounce domain if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bounce_domain: Option<String>,
+    /// Whether failures are told to the sender where NOTIFY says nothing; on if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feedback_forwarding: Option<bool>,
+}
+
+/// A DNS record to publish: `GET /domains/{name}/records`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DnsRecordShape {
+    /// Its name, without a final dot.
+    pub name: String,
+    /// `TXT` or `MX`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its value.
+    pub value: String,
+    /// Whether mail is refused or not believed without it.
+    pub required: bool,
+    /// What it is for.
+    pub purpose: String,
+    /// The same as a line of a zone file.
+    pub zone: String,
+}
+
+/// A configuration set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigSetShape {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: u32,
+    /// The pool its mail leaves from.
+    pub pool: String,
+    /// `opportunistic`, `require` or `verify`.
+    pub tls: String,
+    /// `high`, `normal` or `bulk`.
+    pub class: String,
+    /// Whether its mail is sent.
+    pub sending: bool,
+    /// How long its recipients are tried; absent is as long as all mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<u64>,
+    /// Tags of mail that does not set them itself, name to value.
+    pub tags: std::collections::BTreeMap<String, String>,
+    /// Whether Received shows the client.
+    pub show_client: bool,
+    /// When it was made.
+    pub created: String,
+}
+
+/// What a configuration set is to say; what is absent stays, or starts, as it is without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConfigSetEdit {
+    /// The pool's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// `opportunistic`, `require` or `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// `high`, `normal` or `bulk`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Whether its mail is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sending: Option<bool>,
+    /// How long its recipients are tried; 0 takes the limit away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age_seconds: Option<u64>,
+    /// All its default tags, name to value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<std::collections::BTreeMap<String, String>>,
+    /// Whether Received shows the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_client: Option<bool>,
+}
+
+/// `POST /config-sets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct NewConfigSet {
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub options: ConfigSetEdit,
+}

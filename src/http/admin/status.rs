@@ -15,7 +15,7 @@ pub(super) async fn status(state: State) -> Answer<Status> {
         let not_ready = state.readiness.missing(&state.store);
         Ok(Json(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            hostname: state.hostname.clone(),
+            hostname: state.hostname.to_string(),
             pid: std::process::id(),
             uptime_seconds: state.clock.uptime().as_secs(),
             ready: not_ready.is_empty(),

@@ -34,14 +34,19 @@ impl Server {
         let keys = dir.path().join("keys");
         std::fs::create_dir(&keys).unwrap();
         let vault = Vault::create(&keys).unwrap();
+        let hostname = Domain::parse("mail.example.org").unwrap();
+        let bounce = Domain::parse("bounce.example.org").unwrap();
+        let identities =
+            Identities::open(store.clone(), vault.clone(), clock.clone(), bounce).unwrap();
         let readiness = Arc::new(Readiness::default());
         readiness.listening();
         let state = AdminState {
             access: Arc::new(Access::open(store.clone(), vault, clock.clone()).unwrap()),
             suppression: Suppression::open(store.clone()).unwrap(),
-            pools: Pools::one(&[], &crate::mail::Domain::parse("mail.example.org").unwrap()),
+            identities: Arc::new(identities),
+            pools: Pools::one(&[[192, 0, 2, 9].into()], &hostname),
             clock,
-            hostname: "mail.example.org".into(),
+            hostname,
             readiness,
             store: store.clone(),
             events,
@@ -171,6 +176,62 @@ async fn a_credential_is_made_listed_and_revoked_and_its_secret_shown_once() {
     assert!(!list.to_string().contains(&password));
     assert_eq!(server.ask(Method::DELETE, "credentials/app", Value::Null).await.0, StatusCode::OK);
     assert_eq!(server.get("credentials").await.1["items"], json!([]));
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_domain_is_added_with_the_records_it_needs() {
+    let server = Server::start();
+    let (code, made) = server.ask(Method::POST, "domains", json!({"name": "Example.org"})).await;
+    assert_eq!(code, StatusCode::OK, "{made}");
+    assert_eq!(
+        (&made["name"], &made["bounce_domain"]),
+        (&json!("example.org"), &json!("bounce.example.org"))
+    );
+    assert_eq!(made["selectors"].as_array().unwrap().len(), 2);
+    let (_, records) = server.get("domains/example.org/records").await;
+    let text = records.to_string();
+    for word in ["v=DKIM1; k=rsa", "v=DKIM1; k=ed25519", "v=spf1", "192.0.2.9", "v=DMARC1"] {
+        assert!(text.contains(word), "no {word} in {text}");
+    }
+    assert_eq!(
+        server.ask(Method::DELETE, "domains/example.org", Value::Null).await.0,
+        StatusCode::OK
+    );
+    assert_eq!(server.get("domains/example.org").await.0, StatusCode::NOT_FOUND);
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_configuration_set_says_what_it_was_told_and_keeps_the_rest() {
+    let server = Server::start();
+    let new = json!({ "name": "letters", "options": { "class": "bulk", "tags": { "a": "b" } } });
+    assert_eq!(server.ask(Method::POST, "config-sets", new).await.0, StatusCode::OK);
+    let edit = json!({ "tls": "verify", "max_age_seconds": 3600 });
+    let (code, set) = server.ask(Method::PATCH, "config-sets/letters", edit).await;
+    assert_eq!(code, StatusCode::OK, "{set}");
+    for (key, want) in [
+        ("class", json!("bulk")),
+        ("tls", json!("verify")),
+        ("max_age_seconds", json!(3600)),
+        ("tags", json!({ "a": "b" })),
+        ("sending", json!(true)),
+        ("pool", json!("default")),
+    ] {
+        assert_eq!(set[key], want, "{key}");
+    }
+    for (edit, field) in [
+        (json!({ "tls": "maybe" }), "tls"),
+        (json!({ "class": "low" }), "class"),
+        (json!({ "pool": "fast" }), "pool"),
+        (json!({ "max_age_seconds": 1 }), "max_age_seconds"),
+        (json!({ "tags": { "a b": "" } }), "tags"),
+    ] {
+        let (code, answer) = server.ask(Method::PATCH, "config-sets/letters", edit).await;
+        assert_eq!((code, &answer["error"]["field"]), (StatusCode::BAD_REQUEST, &json!(field)));
+    }
+    assert_eq!(server.get("events?config_set=letters").await.0, StatusCode::OK);
+    assert_eq!(server.get("events?config_set=none").await.0, StatusCode::BAD_REQUEST);
     server.close().await;
 }
 
