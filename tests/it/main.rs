@@ -24,4 +24,5 @@ mod cli;
 mod config;
 mod dkim;
 mod rfc;
+mod submission;
 mod support;

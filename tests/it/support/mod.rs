@@ -1,6 +1,7 @@
 //! What the tests share: the real server in a folder of its own, a client that counts every 250, foreign sinks.
 
 pub mod client;
+pub mod listener;
 pub mod server;
 pub mod sink;
 pub mod tools;
