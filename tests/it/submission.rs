@@ -259,7 +259,7 @@ fn chunks_keep_the_session_in_step() {
     let listener = Listener::start(Limits { message_bytes_max: 1_000, ..limits() });
     let mut client = client(&listener);
     let envelope = [format!("MAIL FROM:<{FROM}>"), format!("RCPT TO:<{TO}>")];
-    let mut begin = |client: &mut Client| {
+    let begin = |client: &mut Client| {
         for line in &envelope {
             hears(client, line, "250");
         }
