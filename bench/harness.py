@@ -59,8 +59,9 @@ def tree(root):
     return {pid: table[pid] for pid in found}
 
 
-def build_sink():
-    source, built = HERE / "sink.rs", CACHE / "sink"
+def build(name):
+    """One of the small programs beside this file, built once."""
+    source, built = HERE / f"{name}.rs", CACHE / name
     if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
         CACHE.mkdir(parents=True, exist_ok=True)
         subprocess.run(["rustc", "--edition", "2024", "-O", "-o", built, source], check=True)
@@ -96,7 +97,7 @@ class Sink:
 
     def __init__(self):
         self.port, self.count = free_port(), 0
-        self.process = subprocess.Popen([build_sink(), str(self.port)], stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([build("sink"), str(self.port)], stdout=subprocess.PIPE)
         threading.Thread(target=self.read, daemon=True).start()
         wait_for_port(self.port)
 

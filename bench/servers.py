@@ -101,3 +101,48 @@ class Haraka(Server):
             fill(home / "config" / name, home / "config" / name, port=self.port, sink=sink.port)
         self.spawn(["node", str(CACHE / "node_modules/Haraka/bin/haraka"), "-c", str(home)])
         return self.ready()
+
+
+class Postrider(Server):
+    """Ours, as released: the trusted listener takes mail without AUTH, a route sends all of it to the sink."""
+
+    name, signed = "postrider", False
+
+    @staticmethod
+    def binary():
+        folder = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
+        built = sorted(folder.glob("*/release/postrider")) + sorted(folder.glob("release/postrider"))
+        if not built:
+            raise SystemExit("build it first: cargo build --release")
+        return str(built[0])
+
+    @staticmethod
+    def build():
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=HERE.parent, check=True)
+
+    def start(self, sink):
+        return self.start_to(sink.port)
+
+    def start_to(self, sink_port):
+        config = self.root / "postrider.toml"
+        fill(HERE / "peers/postrider/postrider.toml", config, root=self.root, port=self.port)
+        self.command = [self.binary(), "serve", "--config", str(config)]
+        self.spawn(self.command)
+        self.ready()
+        domain = ["domain", "add", "source.example"] + ([] if self.signed else ["--unsigned"])
+        for arguments in (domain, ["credential", "create", "bench"], ["route", "add", "*", f"127.0.0.1:{sink_port}"]):
+            subprocess.run(
+                [self.binary(), *arguments], check=True, stdout=subprocess.DEVNULL,
+                env=dict(os.environ, POSTRIDER_DATA_DIR=str(self.root / "data")),
+            )
+        return self
+
+    def spawn_again(self):
+        self.spawn(self.command)
+        self.ready()
+
+
+class PostriderSigned(Postrider):
+    """The same, with DKIM: one RSA-2048 and one Ed25519 signature a message."""
+
+    name, signed = "postrider signed", True
