@@ -14,7 +14,7 @@ const USUAL_DATA_DIRS: [&str; 2] = ["./postrider-data", "/var/lib/postrider"];
 /// Flags of commands that read the bootstrap file.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ConfigArgs {
-    /// The bootstrap file [default: <data>/postrider.toml, ./postrider.toml, /etc/postrider/postrider.toml].
+    /// The bootstrap file [default: DATA/postrider.toml, ./postrider.toml, /etc/postrider/postrider.toml].
     #[arg(long, short, value_name = "FILE", env = "POSTRIDER_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// The name this server greets with.

@@ -5,7 +5,7 @@
 //! and `simulator` are such listeners.
 //!
 //! # Layout
-//! * [`limits`]: what a session may cost. * [`line`]: command lines out of octets. * [`command`], [`path`],
+//! * [`limits`]: what a session may cost. * [`mod@line`]: command lines out of octets. * [`command`], [`path`],
 //!   [`parameters`]: the grammar of commands. * [`data`], [`chunk`], [`text`]: message octets out of DATA and BDAT.
 //! * [`sasl`]: AUTH PLAIN and LOGIN. * `reply`: every reply we have. * [`session`]: the order of it all.
 
