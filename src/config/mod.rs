@@ -120,18 +120,18 @@ pub struct Limits {
     pub connections_per_credential: u64,
     /// Octets of a message (RFC 1870 §4).
     pub message_size: Size,
-    /// Octets of its header block.
-    pub header_size: Size,
     /// Recipients of one transaction (RFC 5321 §4.5.3.1.8).
     pub recipients: u64,
     /// Recipients times octets of one message.
     pub recipients_times_size: Size,
-    /// Commands of one session.
+    /// Commands in a row that bring no mail nearer.
     pub commands: u64,
-    /// Errors of one session.
+    /// Commands refused for their form or order since the last message.
     pub errors: u64,
-    /// From the first octet of a command to its last (RFC 5321 §4.5.3.2.7).
+    /// From the first octet of a command to its last.
     pub command_timeout: Span,
+    /// From one command to the next (RFC 5321 §4.5.3.2.7).
+    pub idle_timeout: Span,
     /// Least rate of message data, in octets a second.
     pub data_rate: Size,
     /// Recipients that may wait in the queue.
@@ -150,8 +150,6 @@ pub struct Store {
     pub reserve: Option<Size>,
     /// A file given up when the disk is full, so that outcomes can still be written.
     pub ballast: Size,
-    /// How often the index catches up with the log.
-    pub checkpoint: Span,
     /// Memory of the index's cache.
     pub cache: Size,
     /// Memory for messages between 354 and their commit.

@@ -159,17 +159,17 @@ fn tls(r: &mut Reader<'_>) -> Option<TlsFiles> {
 #[rustfmt::skip]
 fn limits(r: &mut Reader<'_>) -> Limits {
     Limits {
-        connections: r.between("limits.connections", 2_000, (1, 100_000), "Connections of all listeners together."),
-        connections_per_address: r.between("limits.connections_per_address", 200, (1, 100_000), "Connections of one client address."),
+        connections: r.between("limits.connections", 10_000, (1, 100_000), "Connections of all listeners together."),
+        connections_per_address: r.between("limits.connections_per_address", 100, (1, 100_000), "Connections of one client address; an IPv6 /64 counts as one."),
         connections_per_credential: r.between("limits.connections_per_credential", 500, (1, 100_000), "Connections of one credential."),
         message_size: r.between("limits.message_size", Size::mib(40), (Size::kib(64), Size::gib(1)), "Longest message, announced in SIZE."),
-        header_size: r.between("limits.header_size", Size::kib(256), (Size::kib(16), Size::mib(1)), "Longest header block."),
         recipients: r.between("limits.recipients", 1_000, (100, 50_000), "Recipients of one transaction; the standard asks for at least 100."),
         recipients_times_size: r.between("limits.recipients_times_size", Size::gib(2), (Size::mib(1), Size::gib(1 << 10)), "Recipients times octets of one message."),
-        commands: r.between("limits.commands", 100_000, (100, 100_000_000), "Commands of one session."),
-        errors: r.between("limits.errors", 20, (1, 10_000), "Errors of one session."),
-        command_timeout: r.between("limits.command_timeout", Span::minutes(5), (Span::seconds(1), Span::hours(1)), "From the first octet of a command to its last."),
-        data_rate: r.between("limits.data_rate", Size::kib(1), (Size::kib(0), Size::mib(1)), "Least message data per second, so that a trickle cannot hold a place."),
+        commands: r.between("limits.commands", 100, (10, 1_000_000), "Commands in a row that bring no mail nearer."),
+        errors: r.between("limits.errors", 20, (1, 10_000), "Commands refused for their form or order since the last message."),
+        command_timeout: r.between("limits.command_timeout", Span::seconds(30), (Span::seconds(1), Span::hours(1)), "From the first octet of a command to its last."),
+        idle_timeout: r.between("limits.idle_timeout", Span::minutes(5), (Span::seconds(1), Span::hours(1)), "From one command to the next; the standard asks for 5 minutes."),
+        data_rate: r.between("limits.data_rate", Size::of_octets(500), (Size::of_octets(1), Size::mib(1)), "Least message data per second, so that a trickle cannot hold a place."),
         queued_recipients: r.between("limits.queued_recipients", 20_000_000, (1_000, 1_000_000_000), "Recipients that may wait; past this, 452."),
         queued_size: r.between("limits.queued_size", Size::gib(200), (Size::mib(16), Size::gib(64 << 10)), "Octets that may wait; past this, 452."),
     }
@@ -182,8 +182,7 @@ fn store(r: &mut Reader<'_>, limits: &Limits) -> Store {
         segment_size: r.between("store.segment_size", Size::mib(64), (Size::mib(4), Size::gib(1)), "Length of one segment of the log."),
         reserve: reserve(r),
         ballast: r.between("store.ballast", Size::mib(64), (Size::mib(4), Size::gib(4)), "A file given up when the disk is full, so that outcomes can still be written."),
-        checkpoint: r.between("store.checkpoint", Span::seconds(5), (Span::ms(100), Span::minutes(5)), "How often the index catches up with the log."),
-        cache: r.between("store.cache", Size::mib(32), (Size::mib(1), Size::gib(64)), "Memory of the index's cache."),
+        cache: r.between("store.cache", Size::mib(16), (Size::mib(1), Size::gib(64)), "Memory of the index's cache."),
         memory: r.between("store.memory", Size::mib(128), (Size::mib(4), Size::gib(64)), "Memory for messages being received; who finds none waits, then hears 452."),
     };
     let needed = limits.message_size.octets().saturating_mul(3) / 2;
@@ -211,7 +210,7 @@ fn reserve(r: &mut Reader<'_>) -> Option<Size> {
 fn queue(r: &mut Reader<'_>) -> Queue {
     let queue = Queue {
         first_retry: r.between("queue.first_retry", Span::minutes(1), (Span::seconds(1), Span::hours(12)), "From the first deferral to the second try; later waits grow."),
-        longest_retry: r.between("queue.longest_retry", Span::hours(2), (Span::seconds(1), Span::days(1)), "Longest wait between two tries."),
+        longest_retry: r.between("queue.longest_retry", Span::hours(4), (Span::seconds(1), Span::days(1)), "Longest wait between two tries."),
         max_age: r.between("queue.max_age", Span::days(4), (Span::minutes(1), Span::days(30)), "Age at which a recipient expires, after one more try."),
         delay_warning: r.between("queue.delay_warning", Span::hours(4), (Span::minutes(1), Span::days(30)), "Age at which a delay is told, once."),
         connections: r.between("queue.connections", 500, (1, 20_000), "Connections to all destinations together."),
