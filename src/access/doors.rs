@@ -144,6 +144,12 @@ impl Access {
         list
     }
 
+    /// A credential's secret: for signatures that need it back, and for `dev`, which shows it at each start.
+    pub fn secret(&self, number: u32) -> Result<Secret, AccessError> {
+        let holder = self.holder(number).ok_or(AccessError::Unknown(number))?;
+        Ok(self.vault.unseal(&secret_context(number), &holder.sealed)?)
+    }
+
     /// Changes a credential. Sessions that are open hear of it with their next message.
     pub async fn set(&self, number: u32, edit: Edit) -> Result<Arc<Credential>, AccessError> {
         let _one_at_a_time = self.doors.lock().await;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Failure};
 use crate::config::check::refused_port;
+use crate::net::tls::TlsError;
 use crate::store::vault::VaultError;
 use crate::store::{OpenError, StoreFailed};
 
@@ -17,6 +18,8 @@ pub enum AppError {
     Open(OpenError),
     /// The instance key did not open.
     Vault(VaultError),
+    /// The certificate cannot be used.
+    Tls(TlsError),
     /// The store failed.
     Store(StoreFailed),
     /// A file or folder.
@@ -52,6 +55,7 @@ impl AppError {
             AppError::Open(OpenError::InUse { .. }) => Exit::Temporary,
             AppError::Open(OpenError::Options(_) | OpenError::Format(_))
             | AppError::Vault(_)
+            | AppError::Tls(_)
             | AppError::Port { .. } => Exit::Config,
             AppError::Open(OpenError::Io { error, .. }) | AppError::File { error, .. } => {
                 if error.kind() == io::ErrorKind::PermissionDenied {
@@ -71,6 +75,7 @@ impl fmt::Display for AppError {
         match self {
             AppError::Open(error) => error.fmt(f),
             AppError::Vault(error) => error.fmt(f),
+            AppError::Tls(error) => error.fmt(f),
             AppError::Store(error) => error.fmt(f),
             AppError::File { path, error } => {
                 write!(f, "{}: {error}; check the path and its permissions", path.display())
@@ -93,6 +98,12 @@ impl From<OpenError> for AppError {
 impl From<VaultError> for AppError {
     fn from(error: VaultError) -> AppError {
         AppError::Vault(error)
+    }
+}
+
+impl From<TlsError> for AppError {
+    fn from(error: TlsError) -> AppError {
+        AppError::Tls(error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::events::EventsOptions;
+use crate::mail::Domain;
 use crate::store::StoreOptions;
 
 pub(super) fn store(config: &Config) -> StoreOptions {
@@ -22,4 +23,9 @@ pub(super) fn events(config: &Config) -> EventsOptions {
         age_max: config.events.keep_for.duration(),
         bytes_max: config.events.keep_size.octets(),
     }
+}
+
+/// The domain of signed return paths.
+pub(super) fn bounce_domain(config: &Config) -> Domain {
+    config.delivery.bounce_domain.clone().unwrap_or_else(|| config.hostname.clone())
 }

@@ -4,7 +4,8 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::AppError;
-use crate::store::Store;
+use super::state::State;
+use crate::supervise;
 
 /// Why the server ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub enum Ended {
 }
 
 /// Waits for SIGTERM or SIGINT, or for the store to fail; hears SIGHUP meanwhile.
-pub(super) async fn wait(store: &Store) -> Result<Ended, AppError> {
+pub(super) async fn wait(state: &State) -> Result<Ended, AppError> {
+    let store = &state.store;
     let mut term = listen(SignalKind::terminate())?;
     let mut int = listen(SignalKind::interrupt())?;
     let mut hup = listen(SignalKind::hangup())?;
@@ -28,10 +30,22 @@ pub(super) async fn wait(store: &Store) -> Result<Ended, AppError> {
                 let why = store.failed().unwrap_or_else(|| "no reason given".to_owned());
                 return Ok(Ended::StoreFailed(why));
             }
-            _ = hup.recv() => tracing::warn!(
-                "SIGHUP: nothing is read again while the server runs; restart it to change the bootstrap file"
-            ),
+            _ = hup.recv() => read_certificate_again(state).await,
         }
+    }
+}
+
+/// What SIGHUP can do: the certificate. Everything else of the bootstrap file needs a restart, and it says so.
+async fn read_certificate_again(state: &State) {
+    let certificate = state.certificate.clone();
+    match supervise::blocking("certificate", move || certificate.reload()).await {
+        Some(Ok(())) => tracing::info!(
+            "SIGHUP: the certificate was read again; other changes of the bootstrap file need a restart"
+        ),
+        Some(Err(error)) => {
+            tracing::error!(error = %error, "SIGHUP: {error}; the old certificate stays in use");
+        }
+        None => {}
     }
 }
 

@@ -140,10 +140,7 @@ impl Ls {
         for event in &page.items {
             life::tell(context.out, event, Telling { id: true, transcript: self.transcript })?;
         }
-        match page.next {
-            Some(next) => context.out.line(format!("more: --cursor {next}")),
-            None => Ok(()),
-        }
+        context.more(page.next.as_deref())
     }
 }
 

@@ -18,6 +18,7 @@ mod out;
 mod place;
 mod serve;
 mod status;
+mod suppression;
 mod trace;
 mod version;
 
@@ -85,6 +86,9 @@ enum Command {
     /// Make, list and revoke credentials.
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
+    /// List, add and remove suppressed addresses.
+    #[command(subcommand)]
+    Suppression(suppression::SuppressionCommand),
     /// List or follow events.
     #[command(subcommand)]
     Event(event::EventCommand),
@@ -109,6 +113,11 @@ impl Context {
     /// A connection to the running server.
     async fn client(&self) -> Result<client::Client, Failure> {
         client::Client::connect(self.data.as_deref()).await
+    }
+
+    /// Says how to read on, where a list does.
+    fn more(&self, next: Option<&str>) -> Result<(), Failure> {
+        next.map_or(Ok(()), |next| self.out.line(format!("more: --cursor {next}")))
     }
 
     /// Says that something was done; as JSON, that nothing else is to say.
@@ -178,6 +187,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Config(config) => config.run(context),
         Command::Trace(trace) => block(trace.run(context)),
         Command::Credential(credential) => block(credential.run(context)),
+        Command::Suppression(suppression) => block(suppression.run(context)),
         Command::Event(event) => block(event.run(context)),
         Command::Doctor(doctor) => block(doctor.run(context)),
         Command::Status(status) => block(status.run(context)),

@@ -9,8 +9,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -42,8 +45,51 @@ pub enum TlsError {
 /// How long a self-signed certificate lasts; nobody checks it, but clients dislike one without an end.
 const SELF_SIGNED_YEARS: i32 = 10;
 
-/// The server's side of TLS with this certificate.
+/// A certificate that can be read again from its files while connections go on.
+#[derive(Debug)]
+pub struct Certificate {
+    pair: KeyPair,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Reads certificate and key. Blocks.
+    pub fn read(pair: KeyPair) -> Result<Arc<Certificate>, TlsError> {
+        let current = RwLock::new(Arc::new(certified(&pair)?));
+        Ok(Arc::new(Certificate { pair, current }))
+    }
+
+    /// Reads them again; new handshakes get the new certificate. On an error the old one stays. Blocks.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let fresh = Arc::new(certified(&self.pair)?);
+        *self.current.write() = fresh;
+        Ok(())
+    }
+
+    /// The server's side of TLS with this certificate, whichever it is at the handshake.
+    pub fn server_config(self: &Arc<Certificate>) -> Result<Arc<ServerConfig>, TlsError> {
+        // The provider is named, so that no other crate's choice can make this fail.
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Unusable(self.pair.cert.clone(), error))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::<Certificate>::clone(self));
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.current.read()))
+    }
+}
+
+/// The server's side of TLS with the certificate that the files hold now.
 pub fn server_config(pair: &KeyPair) -> Result<Arc<ServerConfig>, TlsError> {
+    Certificate::read(pair.clone())?.server_config()
+}
+
+fn certified(pair: &KeyPair) -> Result<CertifiedKey, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(&pair.cert)
         .and_then(Iterator::collect)
         .map_err(|error| of_pem(&pair.cert, error))?;
@@ -51,15 +97,8 @@ pub fn server_config(pair: &KeyPair) -> Result<Arc<ServerConfig>, TlsError> {
         return Err(TlsError::Pem(pair.cert.clone()));
     }
     let key = PrivateKeyDer::from_pem_file(&pair.key).map_err(|error| of_pem(&pair.key, error))?;
-    let unusable = |error| TlsError::Unusable(pair.cert.clone(), error);
-    // The provider is named, so that no other crate's choice can make this fail.
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(unusable)?;
-    Ok(Arc::new(config))
+    CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .map_err(|error| TlsError::Unusable(pair.cert.clone(), error))
 }
 
 /// The self-signed pair in `dir`, made for `host` if it is not there yet: folder 0700, files 0600.

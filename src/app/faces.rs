@@ -1,0 +1,47 @@
+//! The faces: control socket, probes, SMTP listeners. Each stops when told.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{App, AppError, CONTROL_SOCKET, Hands};
+use crate::config::Config;
+use crate::http::admin::{self, AdminState};
+use crate::http::probes::{self, Probes};
+
+impl App {
+    /// The control socket and the probes.
+    pub(super) async fn start_http(
+        &mut self,
+        config: &Config,
+        hands: &Hands,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<(), AppError> {
+        let path = config.data_dir.join(CONTROL_SOCKET);
+        let socket = admin::bind(&path).map_err(|e| AppError::file(&path, e))?;
+        let admin = AdminState {
+            clock: Arc::clone(&hands.clock),
+            hostname: config.hostname.clone(),
+            readiness: Arc::clone(&self.readiness),
+            store: self.state.store.clone(),
+            events: self.state.events.clone(),
+            access: Arc::clone(&self.state.access),
+            identities: Arc::clone(&self.state.identities),
+            suppression: self.state.suppression.clone(),
+            pools: self.state.pools.clone(),
+        };
+        self.face("admin api", admin::serve(socket, admin, stopped.clone()));
+        let Some(address) = config.http else { return Ok(()) };
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(|error| AppError::Port { address, error })?;
+        let probes = Probes {
+            clock: Arc::clone(&hands.clock),
+            readiness: Arc::clone(&self.readiness),
+            store: self.state.store.clone(),
+            events: self.state.events.clone(),
+        };
+        self.face("probes", probes::serve(listener, probes, stopped.clone()));
+        Ok(())
+    }
+}
