@@ -300,7 +300,7 @@ fn last_number_key() -> Vec<u8> {
     kind::key(kind::LAST_NUMBER, &[kind::CREDENTIAL])
 }
 
-fn usage_prefix(number: u32) -> Vec<u8> {
+pub(super) fn usage_prefix(number: u32) -> Vec<u8> {
     let mut key = usage_key(number, 0);
     key.truncate(6);
     key

@@ -131,6 +131,12 @@ impl Access {
         self.admit(&holder, client)
     }
 
+    /// The credential of a number as it stands now; `None` if it was revoked or switched off.
+    pub fn current(&self, number: u32) -> Option<Arc<Credential>> {
+        let holder = self.holder(number)?;
+        holder.credential.enabled.then(|| Arc::clone(&holder.credential))
+    }
+
     /// Whether the credential may send a message now: at MAIL, before anything is known of it.
     pub fn may_send(&self, number: u32) -> Result<(), OverQuota> {
         let holder = self.holder(number).ok_or(OverQuota::Off)?;

@@ -42,9 +42,10 @@ impl Usage {
         whole + part
     }
 
-    /// Whether the rate allows another message at uptime `now`.
+    /// Whether the rate allows another recipient at uptime `now`.
     pub(super) fn rate_allows(&self, now: Duration, per_second: Option<u32>) -> bool {
-        per_second.is_none() || self.ready.saturating_sub(now) < BURST
+        let Some(per_second) = per_second else { return true };
+        self.ready.saturating_sub(now) + Duration::from_secs(1) / per_second.max(1) <= BURST
     }
 
     /// Takes `recipients` from the rate. A message of more recipients than the rate is allowed and makes the next one wait.
@@ -145,7 +146,7 @@ mod tests {
         let start = Duration::from_secs(100);
         usage.charge_rate(start, Some(10), 1_000);
         assert!(!usage.rate_allows(start + Duration::from_secs(98), Some(10)));
-        assert!(usage.rate_allows(start + Duration::from_millis(99_001), Some(10)));
+        assert!(usage.rate_allows(start + Duration::from_millis(99_101), Some(10)));
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use crate::mail::domain::Domain;
-use crate::mail::{EnhancedStatus, Reply};
+use crate::access::OverQuota;
+use crate::mail::{EnhancedStatus, Mailbox, Reply};
+use crate::message::HeadError;
+use crate::store::StoreFailed;
+use crate::telemetry::printable;
 
 /// Why a message, or a part of its envelope, is not accepted. Says what was wrong and what to do; never quotes our insides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +15,11 @@ pub enum Refusal {
     Identity {
         /// Where it stood: `MAIL FROM`, `From` or `Sender`.
         place: &'static str,
-        /// The address as it was given, already printable.
-        address: String,
+        /// The address.
+        address: Mailbox,
     },
-    /// The recipient's domain is this server's own bounce domain, and the address is none that we gave out.
-    OwnDomain(Domain),
+    /// The recipient has the form of a return path of ours, and is none that we gave out.
+    ForgedReturnPath,
     /// More recipients per second than the credential may have.
     Rate {
         /// What it may have.
@@ -29,16 +32,16 @@ pub enum Refusal {
     },
     /// The credential was switched off or revoked while its session lasted.
     CredentialOff,
-    /// A configuration set that does not exist, already printable.
+    /// A configuration set that does not exist.
     UnknownSet(String),
     /// A configuration set whose sending is switched off.
     SetOff(String),
-    /// A tag that SES's rules do not allow.
-    Tag {
-        /// Which, already printable.
-        tag: String,
-        /// Which rule.
-        rule: &'static str,
+    /// A configuration set that names a pool that does not exist.
+    UnknownPool(String),
+    /// The set's default tags and the message's are more than a message may have.
+    Tags {
+        /// What it may have.
+        tags_max: usize,
     },
     /// The message is larger than we take.
     MessageLarge {
@@ -50,25 +53,15 @@ pub enum Refusal {
         /// Octets that we take, all recipients together.
         octets_max: u64,
     },
-    /// The header block is larger than we take.
-    HeaderLarge {
-        /// Octets that we take.
-        octets_max: usize,
-    },
-    /// The header block breaks RFC 5322 in a way that we do not repair.
-    Header(&'static str),
-    /// It passed too many hosts: a loop.
-    Loop {
-        /// Received fields that we take.
-        hops_max: usize,
-    },
+    /// The header block cannot be decided about.
+    Head(HeadError),
     /// More recipients than one transaction may have.
     Recipients {
         /// What it may have.
         recipients_max: usize,
     },
-    /// The message needs SMTPUTF8 and MAIL did not say so (RFC 6531 §3.4).
-    NeedsUtf8,
+    /// An address needs SMTPUTF8 and MAIL did not say so (RFC 6531 §3.4).
+    AddressUtf8,
     /// A hold beyond the bound (RFC 4865 §5).
     HoldLong {
         /// Days that we hold.
@@ -89,38 +82,38 @@ pub enum Refusal {
 impl Refusal {
     /// What the client hears: one reply for each variant.
     pub fn reply(&self) -> Reply {
-        let (code, class, subject, detail) = self.numbers();
-        Reply {
-            code,
-            enhanced: Some(EnhancedStatus::new(class, subject, detail)),
-            text: self.to_string(),
-        }
+        let (code, status) = self.numbers();
+        Reply { code, enhanced: Some(status), text: self.to_string() }
     }
 
     /// Whether a later try of the same message may be accepted.
     pub fn is_transient(&self) -> bool {
-        self.numbers().1 == 4
+        self.numbers().0 < 500
     }
 
     /// RFC 5321 §4.2.3 and RFC 3463 §3.
-    fn numbers(&self) -> (u16, u8, u16, u16) {
-        match self {
-            Refusal::Identity { .. } | Refusal::OwnDomain(_) => (554, 5, 7, 1),
+    fn numbers(&self) -> (u16, EnhancedStatus) {
+        let (code, class, subject, detail) = match self {
+            Refusal::Head(error) => return error.reply(),
+            Refusal::Identity { .. } | Refusal::ForgedReturnPath => (554, 5, 7, 1),
             Refusal::Rate { .. } | Refusal::Daily { .. } => (454, 4, 7, 0),
             Refusal::CredentialOff | Refusal::SetOff(_) => (554, 5, 7, 0),
-            Refusal::UnknownSet(_) | Refusal::Tag { .. } | Refusal::Header(_) => (554, 5, 6, 0),
-            Refusal::MessageLarge { .. }
-            | Refusal::VolumeLarge { .. }
-            | Refusal::HeaderLarge { .. } => (552, 5, 3, 4),
-            Refusal::Loop { .. } => (554, 5, 4, 6),
+            Refusal::UnknownSet(_) | Refusal::UnknownPool(_) | Refusal::Tags { .. } => {
+                (554, 5, 6, 0)
+            }
+            Refusal::MessageLarge { .. } | Refusal::VolumeLarge { .. } => (552, 5, 3, 4),
+            // RFC 5321 §4.5.3.1.10: the client sends the rest in another transaction.
             Refusal::Recipients { .. } => (452, 4, 5, 3),
-            Refusal::NeedsUtf8 => (554, 5, 6, 9),
+            // RFC 6531 §3.5.
+            Refusal::AddressUtf8 => (553, 5, 6, 7),
             Refusal::HoldLong { .. } => (501, 5, 5, 4),
             Refusal::QueueFull | Refusal::DiskLow => (452, 4, 3, 1),
             Refusal::Busy => (452, 4, 3, 2),
+            // RFC 5321 §3.8: the process ends, so the channel does.
             Refusal::StoreFailed => (421, 4, 3, 0),
             Refusal::SigningFailed => (451, 4, 7, 5),
-        }
+        };
+        (code, EnhancedStatus::new(class, subject, detail))
     }
 }
 
@@ -129,13 +122,11 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Identity { place, address } => write!(
                 f,
-                "Message rejected: {place} address <{address}> is not an identity that this credential may use"
+                "Message rejected: {place} address <{}> is no identity that this credential may use",
+                printable(address.as_str())
             ),
-            Refusal::OwnDomain(domain) => {
-                write!(
-                    f,
-                    "Access denied: {domain} takes only reports to addresses it gave out itself"
-                )
+            Refusal::ForgedReturnPath => {
+                f.write_str("Access denied: this is no return path that this server gave out")
             }
             Refusal::Rate { per_second } => write!(
                 f,
@@ -146,13 +137,27 @@ impl fmt::Display for Refusal {
                 "Throttling failure: Daily message quota exceeded, this credential may mail {per_day} recipients in 24 hours"
             ),
             Refusal::CredentialOff => f.write_str("Access denied: this credential is switched off"),
-            Refusal::UnknownSet(name) => {
-                write!(f, "Configuration set <{name}> does not exist, create it or leave it out")
+            Refusal::UnknownSet(name) => write!(
+                f,
+                "Configuration set <{}> does not exist, create it or leave it out",
+                printable(name)
+            ),
+            Refusal::SetOff(name) => write!(
+                f,
+                "Access denied: sending is switched off for configuration set <{}>",
+                printable(name)
+            ),
+            Refusal::UnknownPool(name) => write!(
+                f,
+                "Configuration set <{}> names a pool that does not exist, change the set",
+                printable(name)
+            ),
+            Refusal::Tags { tags_max } => {
+                write!(
+                    f,
+                    "Message has more than {tags_max} tags with those of its configuration set"
+                )
             }
-            Refusal::SetOff(name) => {
-                write!(f, "Access denied: sending is switched off for configuration set <{name}>")
-            }
-            Refusal::Tag { tag, rule } => write!(f, "Message tag <{tag}> is not valid: {rule}"),
             Refusal::MessageLarge { octets_max } => {
                 write!(f, "Message is larger than {octets_max} octets")
             }
@@ -160,20 +165,12 @@ impl fmt::Display for Refusal {
                 f,
                 "Size times recipients is over {octets_max} octets, send to fewer recipients at a time"
             ),
-            Refusal::HeaderLarge { octets_max } => {
-                write!(f, "Header block is larger than {octets_max} octets")
-            }
-            Refusal::Header(what) => write!(f, "Message header is not valid: {what}"),
-            Refusal::Loop { hops_max } => {
-                write!(f, "Routing loop: the message has more than {hops_max} Received fields")
-            }
+            Refusal::Head(error) => write!(f, "{}", printable(&error.to_string())),
             Refusal::Recipients { recipients_max } => write!(
                 f,
-                "Too many recipients, send the first {recipients_max} and then the rest in another message"
+                "Too many recipients, send to these {recipients_max} and to the rest in another message"
             ),
-            Refusal::NeedsUtf8 => {
-                f.write_str("Message or address is not ASCII, say SMTPUTF8 with MAIL")
-            }
+            Refusal::AddressUtf8 => f.write_str("Address is not ASCII, give SMTPUTF8 with MAIL"),
             Refusal::HoldLong { days_max } => {
                 write!(f, "Messages are held for {days_max} days at most")
             }
@@ -187,3 +184,73 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Refusal {
+        Refusal::Head(error)
+    }
+}
+
+impl From<OverQuota> for Refusal {
+    fn from(over: OverQuota) -> Refusal {
+        match over {
+            OverQuota::Off => Refusal::CredentialOff,
+            OverQuota::Rate { per_second } => Refusal::Rate { per_second },
+            OverQuota::Daily { per_day } => Refusal::Daily { per_day },
+        }
+    }
+}
+
+impl From<StoreFailed> for Refusal {
+    fn from(error: StoreFailed) -> Refusal {
+        tracing::error!("a message was not accepted: {error}");
+        Refusal::StoreFailed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(refusal: &Refusal, want: &str) {
+        assert_eq!(refusal.reply().to_string(), want);
+        assert_eq!(refusal.is_transient(), want.starts_with('4'), "{want}");
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_wrong_and_what_to_do() {
+        check(
+            &Refusal::Identity { place: "From", address: Mailbox::parse("a@b.c").unwrap() },
+            "554 5.7.1 Message rejected: From address <a@b.c> is no identity that this credential may use",
+        );
+        check(
+            &Refusal::Rate { per_second: 14 },
+            "454 4.7.0 Throttling failure: Maximum sending rate exceeded, this credential may mail 14 recipients per second, try again soon",
+        );
+        check(
+            &Refusal::Daily { per_day: 200 },
+            "454 4.7.0 Throttling failure: Daily message quota exceeded, this credential may mail 200 recipients in 24 hours",
+        );
+        check(
+            &Refusal::UnknownSet("let\r\nters".into()),
+            "554 5.6.0 Configuration set <let\\u{d}\\u{a}ters> does not exist, create it or leave it out",
+        );
+        check(
+            &Refusal::SetOff("letters".into()),
+            "554 5.7.0 Access denied: sending is switched off for configuration set <letters>",
+        );
+        check(
+            &Refusal::VolumeLarge { octets_max: 2 << 30 },
+            "552 5.3.4 Size times recipients is over 2147483648 octets, send to fewer recipients at a time",
+        );
+        check(&Refusal::DiskLow, "452 4.3.1 Insufficient system storage, try again later");
+        check(&Refusal::QueueFull, "452 4.3.1 Queue is full, try again later");
+        check(&Refusal::Busy, "452 4.3.2 Too many messages are being received, try again soon");
+        check(&Refusal::StoreFailed, "421 4.3.0 Service not available, closing channel");
+        check(
+            &Refusal::Head(HeadError::Loop(50)),
+            "554 5.4.6 the message has been received 50 times, it runs in circles",
+        );
+    }
+}

@@ -33,6 +33,11 @@ impl Reason {
         }
     }
 
+    /// SES's `bounceSubType` for a recipient that is not mailed for this reason.
+    pub const fn bounce_sub_type(self) -> &'static str {
+        "OnAccountSuppressionList"
+    }
+
     /// The reason of a word, in any case.
     pub fn of_word(word: &str) -> Option<Reason> {
         Reason::ALL.into_iter().find(|reason| reason.word().eq_ignore_ascii_case(word))

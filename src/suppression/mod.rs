@@ -66,6 +66,16 @@ struct Filters {
 }
 
 impl Filters {
+    /// Whether nobody is suppressed.
+    fn is_empty(&self) -> bool {
+        self.ready.is_some() && self.held == 0
+    }
+
+    /// Whether the address of this hash is surely not suppressed.
+    fn denies(&self, hash: u64) -> bool {
+        self.ready.as_ref().is_some_and(|filter| !filter.may_hold(hash))
+    }
+
     fn insert(&mut self, hash: u64) {
         self.ready.iter().chain(self.building.iter()).for_each(|filter| filter.insert(hash));
         self.held += 1;
@@ -95,11 +105,12 @@ impl Suppression {
     /// The entry of a mailbox, if it is suppressed. Absent ones are answered from memory, except while the filter is being built
     /// after a start.
     pub fn lookup(&self, mailbox: &Mailbox) -> Result<Option<Entry>, StoreFailed> {
+        if self.0.filters.read().is_empty() {
+            return Ok(None);
+        }
         let address = mailbox.identity();
         let hash = hash_of(&address);
-        let surely_not =
-            self.0.filters.read().ready.as_ref().is_some_and(|filter| !filter.may_hold(hash));
-        if surely_not {
+        if self.0.filters.read().denies(hash) {
             return Ok(None);
         }
         // Fresh first: what the packer moves between the two reads is then met in its bucket.
