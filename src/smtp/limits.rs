@@ -13,6 +13,8 @@ pub struct Limits {
     pub message_copies_bytes_max: u64,
     /// How far ahead HOLDFOR and HOLDUNTIL may reach (RFC 4865 §3).
     pub hold_max: Duration,
+    /// Commands of any kind since the last accepted message.
+    pub commands_max: u64,
     /// Commands that bring no mail nearer (NOOP, RSET, HELP, VRFY, EHLO …) since the last accepted message.
     pub idle_commands_max: u32,
     /// Commands refused for their form or order since the last accepted message. A refused RCPT of an authenticated
@@ -29,6 +31,7 @@ impl Default for Limits {
             recipients_max: 1_000,
             message_copies_bytes_max: 2 << 30,
             hold_max: Duration::from_hours(30 * 24),
+            commands_max: 100_000,
             idle_commands_max: 100,
             errors_max: 20,
             auth_failures_max: 3,

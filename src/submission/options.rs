@@ -7,8 +7,10 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::clock::Clock;
+use crate::config::{self, Config};
 use crate::mail::Domain;
 use crate::mail::network::Network;
+use crate::net::tls::{self, KeyPair, TlsError};
 use crate::smtp;
 
 /// All listeners of the process: they share names, limits and caps.
@@ -29,6 +31,53 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
 }
 
+impl Options {
+    /// What the bootstrap file says. Reads the certificate, or makes the self-signed one in `data/tls`.
+    pub fn of(config: &Config, clock: Arc<dyn Clock>) -> Result<Options, TlsError> {
+        let pair = match &config.tls {
+            Some(files) => KeyPair { cert: files.cert.clone(), key: files.key.clone() },
+            None => tls::self_signed(&config.data_dir.join("tls"), &config.hostname, &*clock)?,
+        };
+        Ok(Options {
+            host: config.hostname.clone(),
+            listeners: config.listeners.iter().map(ListenerOptions::of).collect(),
+            tls: Some(tls::server_config(&pair)?),
+            limits: limits_of(&config.limits),
+            caps: CapLimits {
+                connections_max: as_usize(config.limits.connections),
+                connections_per_address_max: as_usize(config.limits.connections_per_address),
+                connections_per_credential_max: as_usize(config.limits.connections_per_credential),
+            },
+            deadlines: Deadlines {
+                command: config.limits.command_timeout.duration(),
+                message_bytes_per_second_min: as_u32(config.limits.data_rate.octets()),
+                ..Deadlines::default()
+            },
+            clock,
+        })
+    }
+}
+
+fn limits_of(limits: &config::Limits) -> smtp::Limits {
+    smtp::Limits {
+        message_bytes_max: limits.message_size.octets(),
+        recipients_max: as_u32(limits.recipients),
+        message_copies_bytes_max: limits.recipients_times_size.octets(),
+        commands_max: limits.commands,
+        errors_max: as_u32(limits.errors),
+        ..smtp::Limits::default()
+    }
+}
+
+/// Bounds of connections and counts fit by the configuration's own bounds; beyond them more is the same as most.
+fn as_u32(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn as_usize(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
 /// One listener.
 #[derive(Debug, Clone)]
 pub struct ListenerOptions {
@@ -36,6 +85,19 @@ pub struct ListenerOptions {
     pub address: SocketAddr,
     /// For whom.
     pub mode: Mode,
+}
+
+impl ListenerOptions {
+    fn of(listener: &config::Listener) -> ListenerOptions {
+        let mode = match &listener.mode {
+            config::Mode::Starttls => Mode::StartTls,
+            config::Mode::Tls => Mode::Tls,
+            config::Mode::Trusted { sources, credential } => {
+                Mode::Trusted { sources: sources.clone(), credential: credential.clone() }
+            }
+        };
+        ListenerOptions { address: listener.address, mode }
+    }
 }
 
 /// What a listener asks of its clients.

@@ -124,6 +124,8 @@ struct Hello {
 #[derive(Default)]
 struct Counts {
     commands: u64,
+    /// [`Counts::commands`] when the last message was accepted.
+    commands_at_mail: u64,
     idle_commands: u32,
     errors: u32,
     auth_failures: u32,
@@ -234,6 +236,9 @@ impl<A> Session<A> {
             return Some(Action::Read);
         };
         self.counts.commands += 1;
+        if self.counts.commands - self.counts.commands_at_mail > self.profile.limits.commands_max {
+            return self.end(reply::TOO_MANY_IDLE_COMMANDS, out);
+        }
         let more = input.len() > line.whole;
         let text = line
             .text

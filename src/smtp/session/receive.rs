@@ -208,6 +208,7 @@ impl<A> Session<A> {
         }
         match verdict {
             Ok(id) => {
+                self.counts.commands_at_mail = self.counts.commands;
                 self.counts.idle_commands = 0;
                 self.counts.errors = 0;
                 reply::accepted(out, id);
