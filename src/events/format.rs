@@ -201,7 +201,7 @@ mod field {
 
 /// Writes a file from events in the order of their sequence numbers.
 ///
-/// What it returns is to be appended; only a file that ends with [`Builder::finish`]'s octets is one.
+/// What it returns is to be appended; only a file that ends with [`Builder::close`]'s octets is one.
 pub(super) struct Builder {
     zstd: zstd::bulk::Compressor<'static>,
     pending: Vec<u8>,
@@ -247,8 +247,8 @@ impl Builder {
         if self.pending.len() < BLOCK_OCTETS { Ok(Vec::new()) } else { self.close_block() }
     }
 
-    /// Closes the file: the last octets to append.
-    pub(super) fn finish(mut self) -> std::io::Result<Vec<u8>> {
+    /// Closes the file: the last octets to append. What is added after it is lost.
+    pub(super) fn close(&mut self) -> std::io::Result<Vec<u8>> {
         let mut out = self.close_block()?;
         let index = std::mem::take(&mut self.index).finish();
         let index_part = self.append(&mut out, &index);
@@ -415,7 +415,7 @@ mod tests {
         for (seq, event) in events {
             out.extend(builder.push(*seq, event).unwrap());
         }
-        out.extend(builder.finish().unwrap());
+        out.extend(builder.close().unwrap());
         out
     }
 

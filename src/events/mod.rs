@@ -20,6 +20,8 @@ mod term;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
+mod store_tests;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

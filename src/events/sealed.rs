@@ -69,37 +69,69 @@ pub(super) fn is_unfinished_name(name: &str) -> bool {
     name.ends_with(UNFINISHED)
 }
 
-/// Writes a file of `events` into `dir` and makes it and its name durable. Blocks.
+/// A file that is being written: first under a name that means nothing, at the end under its own. Everything here blocks.
 ///
 /// A crash leaves either nothing that counts or the whole file; writing it again gives the same file. A sync that fails is
 /// no disaster here: the events are still in the log, and the next try writes all octets anew.
-pub(super) fn write(disk: &dyn Disk, dir: &Path, events: &[(u64, Event)]) -> Result<(), io::Error> {
-    let Some((first, _)) = events.first() else { return Ok(()) };
-    let unfinished = dir.join(format!("{first:020}{UNFINISHED}"));
-    let written = write_octets(disk, &unfinished, events)
-        .and_then(|()| disk.rename(&unfinished, &dir.join(name_of(*first))))
-        .and_then(|()| disk.sync_dir(dir));
-    if written.is_err() {
-        // What remains of it is removed at the next start if it cannot be now.
-        let _ = disk.unlink(&unfinished);
-    }
-    written
+pub(super) struct Writing<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    first_seq: u64,
+    file: Arc<dyn DiskFile>,
+    builder: Builder,
+    end: u64,
+    finished: bool,
 }
 
-fn write_octets(disk: &dyn Disk, path: &Path, events: &[(u64, Event)]) -> Result<(), io::Error> {
-    let file = disk.open(path, OpenHow::Create)?;
-    let mut builder = Builder::new()?;
-    let mut end = 0;
-    let mut append = |octets: &[u8]| {
-        let at = end;
-        end += octets.len() as u64;
-        if octets.is_empty() { Ok(()) } else { file.write_at(octets, at) }
-    };
-    for (seq, event) in events {
-        append(&builder.push(*seq, event)?)?;
+impl<'a> Writing<'a> {
+    /// Begins the file of a segment whose first event is `first_seq`.
+    pub(super) fn start(
+        disk: &'a dyn Disk,
+        dir: &'a Path,
+        first_seq: u64,
+    ) -> Result<Writing<'a>, io::Error> {
+        let file = disk.open(&unfinished_path(dir, first_seq), OpenHow::Create)?;
+        let builder = Builder::new()?;
+        Ok(Writing { disk, dir, first_seq, file, builder, end: 0, finished: false })
     }
-    append(&builder.finish()?)?;
-    file.sync_data()
+
+    /// Adds an event; numbers rise.
+    pub(super) fn add(&mut self, seq: u64, event: &Event) -> Result<(), io::Error> {
+        let octets = self.builder.push(seq, event)?;
+        self.append(&octets)
+    }
+
+    /// Makes the file and its name durable.
+    pub(super) fn finish(mut self) -> Result<(), io::Error> {
+        let octets = self.builder.close()?;
+        self.append(&octets)?;
+        self.file.sync_data()?;
+        let path = self.dir.join(name_of(self.first_seq));
+        self.disk.rename(&unfinished_path(self.dir, self.first_seq), &path)?;
+        self.finished = true;
+        self.disk.sync_dir(self.dir)
+    }
+
+    fn append(&mut self, octets: &[u8]) -> Result<(), io::Error> {
+        if !octets.is_empty() {
+            self.file.write_at(octets, self.end)?;
+            self.end += octets.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            // What cannot be removed now is removed at the next start.
+            let _ = self.disk.unlink(&unfinished_path(self.dir, self.first_seq));
+        }
+    }
+}
+
+fn unfinished_path(dir: &Path, first_seq: u64) -> PathBuf {
+    dir.join(format!("{first_seq:020}{UNFINISHED}"))
 }
 
 /// A file that is known by its footer.

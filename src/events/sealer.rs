@@ -37,6 +37,9 @@ impl std::fmt::Display for SealError {
     }
 }
 
+/// Events in memory at a time while a segment is sealed: a few megabytes.
+const BATCH_EVENTS: usize = 1024;
+
 /// What the sealer works on.
 #[derive(Clone)]
 pub(super) struct Sealer {
@@ -78,22 +81,35 @@ impl Sealer {
     }
 
     fn write(&self, segment: SegmentInfo) -> Result<(), SealError> {
-        if segment.first_event == segment.next_event || self.has(segment) {
+        let SegmentInfo { first_event, next_event, .. } = segment;
+        if first_event == next_event || self.has(segment) {
             return Ok(());
         }
-        let events = self.source.segment_events(segment.segment).map_err(SealError::Store)?;
-        let Some((first, _)) = events.first() else { return Ok(()) };
         let (disk, dir) = (self.catalog.disk(), self.catalog.dir());
-        sealed::write(disk, dir, &events).map_err(SealError::Io)?;
-        self.catalog.add(sealed::name_of(*first)).map_err(SealError::Io)
+        let mut file = sealed::Writing::start(disk, dir, first_event).map_err(SealError::Io)?;
+        let mut at = first_event;
+        while at < next_event {
+            let batch = self.source.events_from(at, BATCH_EVENTS).map_err(SealError::Store)?;
+            let within = batch.iter().filter(|(seq, _)| *seq < next_event);
+            // Events that cannot be read are missing, and said so by the store: the others count.
+            at = next_event;
+            for (seq, event) in within {
+                file.add(*seq, event).map_err(SealError::Io)?;
+                at = seq + 1;
+            }
+        }
+        file.finish().map_err(SealError::Io)?;
+        self.catalog.add(sealed::name_of(first_event)).map_err(SealError::Io)
     }
 
-    /// Whether a file holds the segment already: we crashed before the store was told.
+    /// Whether a file holds the segment already: we crashed, or started anew, before the store was told.
     fn has(&self, segment: SegmentInfo) -> bool {
-        self.catalog.files().readable().any(|file| {
-            let span = file.footer.span;
-            span.first_seq == segment.first_event && span.last_seq + 1 == segment.next_event
-        })
+        let name = sealed::name_of(segment.first_event);
+        let files = self.catalog.files();
+        let known = files.entries.iter().find(|entry| entry.name == name);
+        known
+            .and_then(|entry| entry.sealed.as_ref())
+            .is_some_and(|file| file.footer.span.last_seq + 1 == segment.next_event)
     }
 
     fn retain(&self) -> Result<(), SealError> {

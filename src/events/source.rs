@@ -14,8 +14,6 @@ pub trait Source: Send + Sync + 'static {
     fn next_event(&self) -> u64;
     /// Segments that take no more commits, oldest first.
     fn sealed_segments(&self) -> Vec<SegmentInfo>;
-    /// All events of a segment, in order. Blocks.
-    fn segment_events(&self, segment: u32) -> Result<Vec<(u64, Event)>, StoreFailed>;
     /// Says that a segment's events are durable in a file of ours.
     fn taken(&self, segment: u32) -> Pending<'_, Result<(), StoreFailed>>;
     /// Waits until a segment was sealed since the last call.
@@ -36,10 +34,6 @@ impl Source for Store {
 
     fn sealed_segments(&self) -> Vec<SegmentInfo> {
         Store::sealed_segments(self)
-    }
-
-    fn segment_events(&self, segment: u32) -> Result<Vec<(u64, Event)>, StoreFailed> {
-        Store::segment_events(self, segment)
     }
 
     fn taken(&self, segment: u32) -> Pending<'_, Result<(), StoreFailed>> {

@@ -11,7 +11,7 @@ use super::source::Pending;
 use super::*;
 use crate::clock::ManualClock;
 use crate::mail::EventKind;
-use crate::store::{RealDisk, SegmentInfo, StoreFailed};
+use crate::store::{Fault, FaultDisk, RealDisk, SegmentInfo, StoreFailed};
 
 /// A log in memory; what was taken is gone from it, as from the real one sooner or later.
 #[derive(Default)]
@@ -58,13 +58,6 @@ impl Source for Log {
 
     fn sealed_segments(&self) -> Vec<SegmentInfo> {
         self.0.lock().segments.clone()
-    }
-
-    fn segment_events(&self, segment: u32) -> Result<Vec<(u64, Event)>, StoreFailed> {
-        let inner = self.0.lock();
-        let info = inner.segments.iter().find(|info| info.segment == segment).unwrap();
-        let within = info.first_event..info.next_event;
-        Ok(inner.events.iter().filter(|(seq, _)| within.contains(seq)).cloned().collect())
     }
 
     fn taken(&self, segment: u32) -> Pending<'_, Result<(), StoreFailed>> {
@@ -284,8 +277,12 @@ fn a_crash_before_the_store_was_told_seals_the_same_file_again() {
     let log = Arc::new(Log::default());
     log.write((0..20).flat_map(life));
     log.cut();
-    let written = log.segment_events(1).unwrap();
-    sealed::write(&RealDisk, dir.path(), &written).unwrap();
+    let written = log.events_from(0, 1000).unwrap();
+    let mut file = sealed::Writing::start(&RealDisk, dir.path(), 0).unwrap();
+    for (seq, event) in &written {
+        file.add(*seq, event).unwrap();
+    }
+    file.finish().unwrap();
     std::fs::write(dir.path().join("00000000000000000099.ev.tmp"), b"half").unwrap();
 
     let events = open(&log, dir.path());
@@ -317,6 +314,35 @@ fn events_are_kept_for_their_time_and_within_their_size() {
     let events = open_at(&log, dir.path(), &clock, options);
     seal(&events);
     assert_eq!((events.status().files, files(dir.path()).len()), (1, 1));
+}
+
+#[test]
+fn a_disk_that_fails_at_any_moment_of_sealing_costs_no_event() {
+    for at in 1.. {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Arc::new(Log::default());
+        log.write((0..20).flat_map(life));
+        let written = log.events_from(0, 1000).unwrap();
+        log.cut();
+        let disk = Arc::new(FaultDisk::new(RealDisk::shared(), at, Fault::Eio));
+        let clock = ManualClock::at(START_MS);
+        let options = EventsOptions::default();
+        let opened = Events::over(log.clone(), disk.clone(), dir.path(), clock.clone(), options);
+        if let Ok(events) = opened {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let sealed = runtime.block_on(events.sealer.round());
+            assert!(sealed.is_err() || log.sealed_segments()[0].events_taken);
+            assert_eq!(all(&events, &Filter::default(), Order::OldestFirst, 1000), written);
+        }
+        let events = open(&log, dir.path());
+        seal(&events);
+        assert_eq!(all(&events, &Filter::default(), Order::OldestFirst, 1000), written);
+        if !disk.struck() {
+            assert!(at > 5, "sealing takes more than {at} operations");
+            return;
+        }
+    }
 }
 
 /// Printed, not asserted: `POSTRIDER_LONG=1` makes it a million events.
