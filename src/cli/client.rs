@@ -107,6 +107,15 @@ impl Client {
         self.with_body(Method::POST, target, body).await
     }
 
+    /// Changes.
+    pub(super) async fn patch<T: DeserializeOwned>(
+        &mut self,
+        target: &Target,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.with_body(Method::PATCH, target, body).await
+    }
+
     /// Removes.
     pub(super) async fn delete<T: DeserializeOwned>(
         &mut self,

@@ -8,8 +8,11 @@
 mod client;
 mod completions;
 mod config;
+mod config_set;
 mod credential;
+mod dns;
 mod doctor;
+mod domain;
 mod event;
 mod exit;
 mod init;
@@ -83,6 +86,15 @@ enum Command {
     Config(config::ConfigCommand),
     /// Tell the life of a message: accepted, signed, tried, delivered or not, with the SMTP dialogue.
     Trace(trace::TraceArgs),
+    /// Add, list and remove the domains and addresses mail may be sent as.
+    #[command(subcommand)]
+    Domain(domain::DomainCommand),
+    /// Show the DNS records of a domain.
+    #[command(subcommand)]
+    Dns(dns::DnsCommand),
+    /// Make, change and remove configuration sets.
+    #[command(subcommand)]
+    ConfigSet(config_set::ConfigSetCommand),
     /// Make, list and revoke credentials.
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
@@ -186,6 +198,9 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Init(init) => init.run(context),
         Command::Config(config) => config.run(context),
         Command::Trace(trace) => block(trace.run(context)),
+        Command::Domain(domain) => block(domain.run(context)),
+        Command::Dns(dns) => block(dns.run(context)),
+        Command::ConfigSet(set) => block(set.run(context)),
         Command::Credential(credential) => block(credential.run(context)),
         Command::Suppression(suppression) => block(suppression.run(context)),
         Command::Event(event) => block(event.run(context)),
