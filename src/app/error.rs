@@ -10,6 +10,7 @@ use crate::config::check::refused_port;
 use crate::net::tls::TlsError;
 use crate::store::vault::VaultError;
 use crate::store::{OpenError, StoreFailed};
+use crate::submission::StartError;
 
 /// Why the server did not start, or had to end.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub enum AppError {
         /// What the system said.
         error: io::Error,
     },
+    /// The SMTP listeners.
+    Listen(StartError),
     /// Settings in the store that cannot be read.
     Settings(String),
     /// Something of the machine is missing, such as signals or name servers.
@@ -56,7 +59,8 @@ impl AppError {
             AppError::Open(OpenError::Options(_) | OpenError::Format(_))
             | AppError::Vault(_)
             | AppError::Tls(_)
-            | AppError::Port { .. } => Exit::Config,
+            | AppError::Port { .. }
+            | AppError::Listen(_) => Exit::Config,
             AppError::Open(OpenError::Io { error, .. }) | AppError::File { error, .. } => {
                 if error.kind() == io::ErrorKind::PermissionDenied {
                     Exit::Denied
@@ -81,6 +85,10 @@ impl fmt::Display for AppError {
                 write!(f, "{}: {error}; check the path and its permissions", path.display())
             }
             AppError::Port { address, error } => f.write_str(&refused_port(*address, error)),
+            AppError::Listen(StartError::Bind(address, error)) => {
+                f.write_str(&refused_port(*address, error))
+            }
+            AppError::Listen(error) => error.fmt(f),
             AppError::Settings(text) | AppError::Machine(text) => f.write_str(text),
             AppError::Panicked => f.write_str("a part failed while it started; the log says which"),
         }

@@ -8,6 +8,7 @@ use super::{App, AppError, CONTROL_SOCKET, Hands};
 use crate::config::Config;
 use crate::http::admin::{self, AdminState};
 use crate::http::probes::{self, Probes};
+use crate::submission::{self, MailDoor, Submission};
 
 impl App {
     /// The control socket and the probes.
@@ -42,6 +43,23 @@ impl App {
             events: self.state.events.clone(),
         };
         self.face("probes", probes::serve(listener, probes, stopped.clone()));
+        Ok(())
+    }
+
+    /// The SMTP listeners, last of all: nobody is answered before everything behind him stands.
+    pub(super) async fn start_submission(
+        &mut self,
+        config: &Config,
+        hands: &Hands,
+    ) -> Result<(), AppError> {
+        let tls = self.state.certificate.server_config()?;
+        let options = submission::Options::of(config, tls, Arc::clone(&hands.clock));
+        let door = MailDoor {
+            access: Arc::clone(&self.state.access),
+            intake: Arc::new(self.intake.clone()),
+        };
+        let started = Submission::start(options, Arc::new(door)).await;
+        self.submission = Some(started.map_err(AppError::Listen)?);
         Ok(())
     }
 }

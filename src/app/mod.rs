@@ -16,9 +16,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::http::probes::Readiness;
+use crate::intake::{Intake, IntakeParts};
 use crate::store::{Disk, RealDisk};
+use crate::submission::Submission;
 use crate::supervise;
 pub use error::AppError;
 pub use signals::Ended;
@@ -46,6 +48,8 @@ impl Hands {
 /// The running server.
 pub struct App {
     state: State,
+    intake: Intake,
+    submission: Option<Submission>,
     readiness: Arc<Readiness>,
     stop: watch::Sender<bool>,
     /// Tasks that end by themselves once `stop` is true.
@@ -61,9 +65,14 @@ impl App {
         let state = state::open(Arc::clone(&config), hands.clone()).await?;
         let (stop, stopped) = watch::channel(false);
         let readiness = Arc::new(Readiness::default());
-        let mut app = App { state, readiness, stop, faces: Vec::new(), keepers: Vec::new() };
+        let intake = door(&state, &config, &hands);
+        let (faces, keepers) = (Vec::new(), Vec::new());
+        let mut app = App { state, intake, submission: None, readiness, stop, faces, keepers };
+        let suppression = app.state.suppression.clone();
+        app.keepers.push(supervise::keep("suppression", move || suppression.clone().run()));
         app.keepers.push(app.state.events.start());
         app.start_http(&config, &hands, &stopped).await?;
+        app.start_submission(&config, &hands).await?;
         app.readiness.listening();
         signals::tell_systemd_ready();
         tracing::info!(server.hostname = %config.hostname, "ready: mail is taken");
@@ -95,8 +104,12 @@ impl App {
     }
 
     async fn stop_in_order(self) {
-        let App { state, readiness, stop, faces, keepers } = self;
+        let App { state, intake, submission, readiness, stop, faces, keepers } = self;
         readiness.draining();
+        if let Some(submission) = submission {
+            submission.drain(options::SESSIONS_DRAIN).await;
+        }
+        drop(intake);
         stop.send_replace(true);
         for face in faces {
             // A face that panicked has been logged; it must not keep the others from stopping.
@@ -111,4 +124,18 @@ impl App {
         let _ = supervise::blocking("store close", move || store.close()).await;
         tracing::info!("stopped");
     }
+}
+
+fn door(state: &State, config: &Config, hands: &Hands) -> Intake {
+    Intake::new(IntakeParts {
+        store: state.store.clone(),
+        access: Arc::clone(&state.access),
+        identities: Arc::clone(&state.identities),
+        pools: state.pools.clone(),
+        suppression: state.suppression.clone(),
+        return_paths: state.return_paths.clone(),
+        hostname: config.hostname.clone(),
+        clock: Arc::clone(&hands.clock),
+        limits: options::intake(config),
+    })
 }

@@ -13,8 +13,12 @@ use crate::identity::Identities;
 use crate::net::tls::{self, Certificate, KeyPair};
 use crate::store::vault::{Vault, VaultError};
 use crate::store::{Opened, Store};
-use crate::supervise;
 use crate::suppression::Suppression;
+use crate::{supervise, token};
+
+/// The number of the one key that signs return paths; a second one comes with key rotation.
+const RETURN_PATH_KEY: u16 = 1;
+const NO_KEY: &str = "return paths have no key";
 
 /// Everything that remembers: floor 2.
 #[derive(Clone)]
@@ -25,6 +29,7 @@ pub(super) struct State {
     pub(super) identities: Arc<Identities>,
     pub(super) certificate: Arc<Certificate>,
     pub(super) suppression: Suppression,
+    pub(super) return_paths: token::Keys,
     pub(super) pools: Pools,
 }
 
@@ -41,6 +46,9 @@ pub(super) async fn open(config: Arc<Config>, hands: Hands) -> Result<State, App
             .map_err(|error| AppError::file(&config.data_dir.join("events"), error))?;
         let access = Access::open(store.clone(), vault.clone(), Arc::clone(&hands.clock))
             .map_err(|error| AppError::Settings(error.to_string()))?;
+        let keys = [(RETURN_PATH_KEY, vault.derive("return path"))];
+        let return_paths =
+            token::Keys::new(&keys).map_err(|_| AppError::Settings(NO_KEY.to_owned()))?;
         let bounce = options::bounce_domain(&config);
         let identities = Identities::open(store.clone(), vault, Arc::clone(&hands.clock), bounce)
             .map_err(|error| AppError::Settings(error.to_string()))?;
@@ -50,6 +58,7 @@ pub(super) async fn open(config: Arc<Config>, hands: Hands) -> Result<State, App
             identities: Arc::new(identities),
             certificate: certificate(&config, &hands)?,
             suppression: Suppression::open(store.clone())?,
+            return_paths,
             pools: Pools::one(&config.egress_addresses, &config.hostname),
             store,
         })

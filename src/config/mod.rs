@@ -124,7 +124,7 @@ pub struct Limits {
     pub recipients: u64,
     /// Recipients times octets of one message.
     pub recipients_times_size: Size,
-    /// Commands in a row that bring no mail nearer.
+    /// Commands since the last accepted message.
     pub commands: u64,
     /// Commands refused for their form or order since the last message.
     pub errors: u64,

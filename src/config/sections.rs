@@ -165,7 +165,7 @@ fn limits(r: &mut Reader<'_>) -> Limits {
         message_size: r.between("limits.message_size", Size::mib(40), (Size::kib(64), Size::gib(1)), "Longest message, announced in SIZE."),
         recipients: r.between("limits.recipients", 1_000, (100, 50_000), "Recipients of one transaction; the standard asks for at least 100."),
         recipients_times_size: r.between("limits.recipients_times_size", Size::gib(2), (Size::mib(1), Size::gib(1 << 10)), "Recipients times octets of one message."),
-        commands: r.between("limits.commands", 100, (10, 1_000_000), "Commands in a row that bring no mail nearer."),
+        commands: r.between("limits.commands", 100_000, (100, 1_000_000_000), "Commands since the last accepted message."),
         errors: r.between("limits.errors", 20, (1, 10_000), "Commands refused for their form or order since the last message."),
         command_timeout: r.between("limits.command_timeout", Span::seconds(30), (Span::seconds(1), Span::hours(1)), "From the first octet of a command to its last."),
         idle_timeout: r.between("limits.idle_timeout", Span::minutes(5), (Span::seconds(1), Span::hours(1)), "From one command to the next; the standard asks for 5 minutes."),

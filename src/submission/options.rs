@@ -10,7 +10,6 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::mail::Domain;
 use crate::mail::network::Network;
-use crate::net::tls::{self, KeyPair, TlsError};
 use crate::smtp;
 
 /// All listeners of the process: they share names, limits and caps.
@@ -32,16 +31,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// What the bootstrap file says. Reads the certificate, or makes the self-signed one in `data/tls`.
-    pub fn of(config: &Config, clock: Arc<dyn Clock>) -> Result<Options, TlsError> {
-        let pair = match &config.tls {
-            Some(files) => KeyPair { cert: files.cert.clone(), key: files.key.clone() },
-            None => tls::self_signed(&config.data_dir.join("tls"), &config.hostname, &*clock)?,
-        };
-        Ok(Options {
+    /// What the bootstrap file says, with its certificate.
+    pub fn of(config: &Config, tls: Arc<ServerConfig>, clock: Arc<dyn Clock>) -> Options {
+        Options {
             host: config.hostname.clone(),
             listeners: config.listeners.iter().map(ListenerOptions::of).collect(),
-            tls: Some(tls::server_config(&pair)?),
+            tls: Some(tls),
             limits: limits_of(&config.limits),
             caps: CapLimits {
                 connections_max: as_usize(config.limits.connections),
@@ -50,11 +45,12 @@ impl Options {
             },
             deadlines: Deadlines {
                 command: config.limits.command_timeout.duration(),
+                idle: config.limits.idle_timeout.duration(),
                 message_bytes_per_second_min: as_u32(config.limits.data_rate.octets()),
                 ..Deadlines::default()
             },
             clock,
-        })
+        }
     }
 }
 
