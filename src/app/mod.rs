@@ -71,6 +71,8 @@ impl App {
         let suppression = app.state.suppression.clone();
         app.keepers.push(supervise::keep("suppression", move || suppression.clone().run()));
         app.keepers.push(app.state.events.start());
+        let list = app.state.suppression.clone();
+        app.keepers.push(supervise::keep("suppression", move || list.clone().run()));
         app.start_http(&config, &hands, &stopped).await?;
         app.start_submission(&config, &hands).await?;
         app.readiness.listening();

@@ -17,7 +17,7 @@ use crate::mail::facts::TlsPolicy;
 use crate::mail::{Body, BodyKind, Class, Event, Message, Notify, Recipient, Reply};
 use crate::message::dkim::BodyHasher;
 use crate::store::vault::Vault;
-use crate::store::{CommitSink, Place, RealDisk, StoreOptions, WaitKey};
+use crate::store::{CommitSink, Disk, Fault, FaultDisk, Place, RealDisk, StoreOptions, WaitKey};
 use crate::suppression::{Entry, Reason};
 
 const START_MS: u64 = 1_700_000_000_000;
@@ -44,7 +44,7 @@ struct House {
     intake: Intake,
     heard: Arc<Heard>,
     credential: Arc<Credential>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl House {
@@ -54,16 +54,25 @@ impl House {
     }
 
     async fn with(limits: IntakeLimits, memory_bytes_max: u64) -> House {
+        House::on(RealDisk::shared(), limits, |options| options.memory_bytes_max = memory_bytes_max)
+            .await
+    }
+
+    async fn on(
+        disk: Arc<dyn Disk>,
+        limits: IntakeLimits,
+        change: impl FnOnce(&mut StoreOptions),
+    ) -> House {
         let dir = tempfile::tempdir().unwrap();
         let manual = ManualClock::at(START_MS);
         let clock = Arc::clone(&manual) as Arc<dyn Clock>;
-        let options = StoreOptions {
+        let mut options = StoreOptions {
             segment_bytes: 4 << 20,
             reserve_bytes: Some(4 << 20),
-            memory_bytes_max,
             ..StoreOptions::new(dir.path())
         };
-        let (store, _) = Store::open(options, Arc::clone(&clock), RealDisk::shared()).unwrap();
+        change(&mut options);
+        let (store, _) = Store::open(options, Arc::clone(&clock), disk).unwrap();
         let vault = Vault::of_key([7; 32]).unwrap();
         let access = Access::open(store.clone(), vault.clone(), Arc::clone(&clock)).unwrap();
         let access = Arc::new(access);
@@ -96,7 +105,7 @@ impl House {
             intake,
             heard,
             credential,
-            _dir: dir,
+            dir,
         };
         house.identity("ann@example.org").await;
         house

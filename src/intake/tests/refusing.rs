@@ -223,3 +223,54 @@ async fn addresses_beyond_ascii_need_smtputf8_and_only_then() {
     assert!(house.last().0.facts.envelope.utf8);
     assert!(house.refusal(bob(), &PLAIN.replace("hello", "grüße")).await.starts_with("554 5.6.9"));
 }
+
+#[tokio::test]
+async fn a_disk_below_its_reserve_takes_no_mail() {
+    let limits = IntakeLimits::default();
+    let house = House::on(RealDisk::shared(), limits, |options| {
+        options.reserve_bytes = Some(u64::MAX / 4);
+    })
+    .await;
+    let low = "452 4.3.1 Insufficient system storage, try again later";
+    assert_eq!(house.refusal(bob(), PLAIN).await, low);
+    assert_eq!(house.used(), 0);
+}
+
+#[tokio::test]
+async fn a_full_queue_takes_no_mail() {
+    let limits = IntakeLimits { queued_recipients_max: 2, ..IntakeLimits::default() };
+    let house = House::with(limits, 64 << 20).await;
+    assert_eq!(house.refusal(to(&["a@b.c", "b@b.c"]), PLAIN).await, "accepted");
+    let full = "452 4.3.1 Queue is full, try again later";
+    assert_eq!(house.refusal(bob(), PLAIN).await, full);
+    house.clock.pass(Duration::from_secs(1));
+    assert_eq!(house.refusal(bob(), PLAIN).await, full);
+}
+
+/// Whatever the disk fails at, no message hears 250 that a restart does not find.
+#[tokio::test]
+async fn a_failing_disk_is_answered_421_and_loses_nothing_accepted() {
+    for (at, fault) in [(150, Fault::Eio), (151, Fault::Short), (152, Fault::Enospc)] {
+        let disk = Arc::new(FaultDisk::new(RealDisk::shared(), at, fault));
+        let house = House::on(disk, IntakeLimits::default(), |_| {}).await;
+        let mut accepted = Vec::new();
+        let refusal = loop {
+            match house.send(bob(), PLAIN.as_bytes()).await {
+                Ok(id) => accepted.push(id),
+                Err(refusal) => break refusal,
+            }
+            assert!(accepted.len() < 1_000, "the disk was to fail");
+        };
+        assert_eq!(refusal, Refusal::StoreFailed);
+        let again = house.refusal(bob(), PLAIN).await;
+        assert_eq!(again, "421 4.3.0 Service not available, closing channel");
+        let House { store, dir, clock, intake, access, identities, suppression, .. } = house;
+        drop((intake, access, identities, suppression));
+        store.close();
+        let (store, _) =
+            Store::open(StoreOptions::new(dir.path()), clock, RealDisk::shared()).unwrap();
+        let found = store.waiting_after(None, 2_000).unwrap();
+        let lost = accepted.iter().filter(|id| found.iter().all(|(key, _)| key.id != **id));
+        assert_eq!(lost.count(), 0, "of {} accepted, {fault:?} at {at}", accepted.len());
+    }
+}
