@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::connection::{Connection, Entry};
 use super::*;
 use crate::access::{Credential, Scope};
 use crate::clock::SystemClock;
@@ -375,4 +376,30 @@ async fn listeners_start_all_or_none() {
     bare.tls = None;
     let error = Submission::start(bare, door).await.err().unwrap();
     assert!(matches!(error, StartError::NoCertificate(_)));
+}
+
+#[tokio::test]
+async fn a_connection_costs_little_memory_beside_its_buffers() {
+    let server = start(vec![trusted()], |_| {}).await;
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+    let caps = Caps::new(CapLimits::default());
+    let client = IpAddr::from([127, 0, 0, 1]);
+    let place = caps.enter(client).unwrap();
+    let (_stop, stopped) = watch::channel(Stop::Running);
+    let shared = Arc::new(Shared {
+        door: Arc::clone(&server.door),
+        profile: Arc::new(Profile {
+            host: Domain::parse("localhost").unwrap(),
+            limits: Limits::default(),
+            clock: SystemClock::start(),
+        }),
+        tls: None,
+        caps,
+        deadlines: Deadlines::default(),
+        clock: SystemClock::start(),
+        counters: Arc::default(),
+    });
+    let task = Connection::new(shared, stream, client, place, stopped).serve(Entry::Plain);
+    assert!(size_of_val(&task) < 6 << 10, "{} octets", size_of_val(&task));
 }
