@@ -15,9 +15,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Loaded};
 use crate::http::probes::Readiness;
+use crate::identity::Identities;
 use crate::intake::{Intake, IntakeParts};
 use crate::store::{Disk, RealDisk};
 use crate::submission::Submission;
@@ -79,6 +81,16 @@ impl App {
         signals::tell_systemd_ready();
         tracing::info!(server.hostname = %config.hostname, "ready: mail is taken");
         Ok(app)
+    }
+
+    /// Credentials.
+    pub fn access(&self) -> &Access {
+        &self.state.access
+    }
+
+    /// Sending domains.
+    pub fn identities(&self) -> &Identities {
+        &self.state.identities
     }
 
     fn face(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod config_set;
 mod credential;
+mod dev;
 mod dns;
 mod doctor;
 mod domain;
@@ -27,11 +28,15 @@ mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
 use out::{Color, Out};
+
+/// How long a server that has ended waits for threads that still block.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 /// Amazon SES that you own: one binary that takes mail over SMTP and delivers it, durably.
 #[derive(Debug, Parser)]
@@ -79,6 +84,8 @@ struct Global {
 enum Command {
     /// Run the server in the foreground.
     Serve(serve::Serve),
+    /// Try it: everything on loopback and unprivileged ports, ready to be sent to.
+    Dev(dev::Dev),
     /// Write a commented bootstrap file and make the data folder.
     Init(init::Init),
     /// Check or show the bootstrap configuration.
@@ -150,12 +157,16 @@ fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, F
     })
 }
 
-/// The runtime of a server.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a server to its end on a runtime of its own. Work that blocks and does not end is left behind after a moment: the
+/// store is safe at any moment.
+fn serve_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::new(Exit::Internal, format!("cannot start a runtime: {e}")))
+        .map_err(|e| Failure::new(Exit::Internal, format!("cannot start a runtime: {e}")))?;
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    ended
 }
 
 /// Runs one request to the server on this thread.
@@ -195,6 +206,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Serve(serve) => serve.run(context),
+        Command::Dev(dev) => dev.run(context),
         Command::Init(init) => init.run(context),
         Command::Config(config) => config.run(context),
         Command::Trace(trace) => block(trace.run(context)),

@@ -36,14 +36,7 @@ impl ConfigArgs {
             std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
         );
-        for setting in &self.settings {
-            let (key, value) = setting.split_once('=').ok_or_else(|| {
-                Failure::usage(format!(
-                    "--set {setting}: write KEY=VALUE, such as --set log.level=debug"
-                ))
-            })?;
-            sources.with_flag(key.trim(), value.trim().trim_matches('"').to_owned(), "--set");
-        }
+        set_flags(&mut sources, &self.settings)?;
         if let Some(name) = &self.hostname {
             sources.with_flag("hostname", name.clone(), "--hostname");
         }
@@ -73,6 +66,19 @@ impl ConfigArgs {
         }
         Ok(None)
     }
+}
+
+/// Lays `--set KEY=VALUE` over the other sources.
+pub(super) fn set_flags(sources: &mut Sources, settings: &[String]) -> Result<(), Failure> {
+    for setting in settings {
+        let (key, value) = setting.split_once('=').ok_or_else(|| {
+            let text = "write KEY=VALUE, such as --set log.level=debug";
+            Failure::usage(format!("--set {setting}: {text}"))
+        })?;
+        let value = value.trim().trim_matches('"').to_owned();
+        sources.with_flag(key.trim(), value, "--set");
+    }
+    Ok(())
 }
 
 /// The data folder that a flag names, or the environment.

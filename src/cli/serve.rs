@@ -29,16 +29,19 @@ impl Serve {
         store::check_free(&loaded.config.data_dir).map_err(AppError::Open)?;
         check::host(&loaded, Ports::Try)?;
         telemetry::start(&loaded.config.log.level, loaded.config.log.format);
-        let runtime = super::runtime()?;
-        runtime.block_on(async {
-            let app = App::start(&loaded, Hands::real()).await?;
-            match app.run().await? {
-                Ended::Asked => Ok(()),
-                Ended::StoreFailed(why) => Err(Failure::new(
-                    Exit::Io,
-                    format!("the store failed: {why}; what was answered is safe, start again once the disk is well"),
-                )),
-            }
-        })
+        super::serve_on(async move { until_ended(App::start(&loaded, Hands::real()).await?).await })
+    }
+}
+
+/// Serves until a signal or the store ends it.
+pub(super) async fn until_ended(app: App) -> Result<(), Failure> {
+    match app.run().await? {
+        Ended::Asked => Ok(()),
+        Ended::StoreFailed(why) => Err(Failure::new(
+            Exit::Io,
+            format!(
+                "the store failed: {why}; what was answered is safe, start again once the disk is well"
+            ),
+        )),
     }
 }
