@@ -29,6 +29,7 @@ impl App {
             access: Arc::clone(&self.state.access),
             identities: Arc::clone(&self.state.identities),
             suppression: self.state.suppression.clone(),
+            intake: self.intake.clone(),
             pools: self.state.pools.clone(),
         };
         self.face("admin api", admin::serve(socket, admin, stopped.clone()));

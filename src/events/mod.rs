@@ -111,7 +111,8 @@ impl Events {
         options: EventsOptions,
     ) -> Result<Events, std::io::Error> {
         let catalog = Arc::new(Catalog::open(disk, dir.to_path_buf())?);
-        Ok(Events { sealer: Sealer { source, catalog, clock, options } })
+        let born_ms = sealer::born_ms(&*clock);
+        Ok(Events { sealer: Sealer { source, catalog, clock, options, born_ms } })
     }
 
     /// Starts the sealer, which runs until the task is aborted: at any moment that is safe.

@@ -47,7 +47,12 @@ pub(super) struct Sealer {
     pub(super) catalog: Arc<Catalog>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) options: EventsOptions,
+    /// Wall time at start less uptime, Unix milliseconds.
+    pub(super) born_ms: u64,
 }
+
+/// How far the wall clock may run ahead of uptime before it is not believed.
+const CLOCK_SLACK_MS: u64 = 60 * 60 * 1000;
 
 impl Sealer {
     /// Seals and retains until it is dropped.
@@ -113,8 +118,8 @@ impl Sealer {
     }
 
     fn retain(&self) -> Result<(), SealError> {
-        let age_ms = u64::try_from(self.options.age_max.as_millis()).unwrap_or(u64::MAX);
-        let before_ms = self.clock.now_ms().saturating_sub(age_ms);
+        let age_ms = millis(self.options.age_max);
+        let before_ms = self.believed_now_ms().saturating_sub(age_ms);
         let removed =
             self.catalog.retain(before_ms, self.options.bytes_max).map_err(SealError::Io)?;
         if removed > 0 {
@@ -122,4 +127,21 @@ impl Sealer {
         }
         Ok(())
     }
+
+    /// The time by which events grow old: a clock that was set years ahead must not empty the log. One that was set right
+    /// after the start only keeps events longer, until the next start.
+    fn believed_now_ms(&self) -> u64 {
+        let uptime_ms = millis(self.clock.uptime());
+        let ahead_max = self.born_ms.saturating_add(uptime_ms).saturating_add(CLOCK_SLACK_MS);
+        self.clock.now_ms().min(ahead_max)
+    }
+}
+
+/// Wall time less uptime: when the clock was made, Unix milliseconds.
+pub(super) fn born_ms(clock: &dyn Clock) -> u64 {
+    clock.now_ms().saturating_sub(millis(clock.uptime()))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

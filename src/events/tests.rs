@@ -317,6 +317,18 @@ fn events_are_kept_for_their_time_and_within_their_size() {
 }
 
 #[test]
+fn a_clock_that_jumps_ten_years_ahead_does_not_empty_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Arc::new(Log::default());
+    let clock = ManualClock::at(START_MS);
+    let events = open_at(&log, dir.path(), &clock, EventsOptions::default());
+    filled(&log, &events, 2, 20);
+    clock.step_wall(START_MS + 10 * 365 * 24 * 60 * 60 * 1000);
+    seal(&events);
+    assert_eq!(events.status().files, 2);
+}
+
+#[test]
 fn a_disk_that_fails_at_any_moment_of_sealing_costs_no_event() {
     for at in 1.. {
         let dir = tempfile::tempdir().unwrap();

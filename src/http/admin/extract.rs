@@ -12,6 +12,8 @@ use super::error::{ApiError, Code};
 
 /// Octets of a JSON body; the largest is a configuration set.
 pub(super) const BODY_OCTETS_MAX: usize = 256 * 1024;
+/// Octets of a JSON body with a message in it: a command's, not an application's, which speaks SMTP.
+const MESSAGE_BODY_OCTETS_MAX: usize = 16 * 1024 * 1024;
 /// A whole body has come by then.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -50,23 +52,32 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Posted<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        let octets = body(request, BODY_OCTETS_MAX, BODY_DEADLINE).await?;
-        let octets: &[u8] = if octets.is_empty() { b"{}" } else { &octets };
-        match serde_json::from_slice(octets) {
-            Ok(value) => Ok(Posted(value)),
-            Err(error) => Err(ApiError::new(Code::Invalid, format!("the body: {error}"))),
-        }
+        json(request, BODY_OCTETS_MAX).await.map(Posted)
     }
 }
 
-/// A whole body of at most `octets_max`, within `deadline`.
-pub(super) async fn body(
-    request: Request,
-    octets_max: usize,
-    deadline: Duration,
-) -> Result<Bytes, ApiError> {
+/// The same for bodies that carry a message.
+pub(super) struct PostedLarge<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for PostedLarge<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
+        json(request, MESSAGE_BODY_OCTETS_MAX).await.map(PostedLarge)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, octets_max: usize) -> Result<T, ApiError> {
+    let octets = body(request, octets_max).await?;
+    let octets: &[u8] = if octets.is_empty() { b"{}" } else { &octets };
+    serde_json::from_slice(octets)
+        .map_err(|error| ApiError::new(Code::Invalid, format!("the body: {error}")))
+}
+
+/// A whole body of at most `octets_max`, within [`BODY_DEADLINE`].
+async fn body(request: Request, octets_max: usize) -> Result<Bytes, ApiError> {
     let limited = Limited::new(request.into_body(), octets_max);
-    match tokio::time::timeout(deadline, limited.collect()).await {
+    match tokio::time::timeout(BODY_DEADLINE, limited.collect()).await {
         Err(_) => Err(ApiError::new(Code::Timeout, "the body did not come in time")),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

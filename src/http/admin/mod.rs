@@ -10,6 +10,8 @@ mod error;
 mod events;
 mod extract;
 mod follow;
+mod queue;
+mod send;
 pub mod shapes;
 mod socket;
 mod status;
@@ -22,7 +24,7 @@ mod when;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
@@ -31,6 +33,7 @@ use crate::clock::Clock;
 use crate::egress::Pools;
 use crate::events::Events;
 use crate::identity::Identities;
+use crate::intake::Intake;
 use crate::mail::Domain;
 use crate::store::Store;
 use crate::suppression::Suppression;
@@ -57,6 +60,8 @@ pub struct AdminState {
     pub identities: Arc<Identities>,
     /// Who must not be mailed.
     pub suppression: Suppression,
+    /// The one door.
+    pub intake: Intake,
     /// Pools of exits.
     pub pools: Pools,
 }
@@ -97,6 +102,9 @@ fn router(state: Arc<AdminState>) -> Router {
             "/config-sets/{name}",
             get(config_sets::show).patch(config_sets::set).delete(config_sets::remove),
         )
+        .route("/queue", get(queue::list))
+        .route("/queue/{id}", get(queue::show))
+        .route("/send", post(send::send))
         .route("/suppressions", get(suppressions::list).post(suppressions::add))
         .route("/suppressions/{address}", get(suppressions::show).delete(suppressions::remove))
         .method_not_allowed_fallback(wrong_method);

@@ -397,3 +397,72 @@ pub struct NewConfigSet {
     /// What it says.
     pub options: ConfigSetEdit,
 }
+
+/// `POST /send`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct SendMessage {
+    /// The credential that sends it; absent is the only one there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// MAIL FROM; empty is the null path.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// The message, header and body; lines may end in LF.
+    pub message: String,
+}
+
+/// The answer to `POST /send`: the message is on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Its id.
+    pub message_id: String,
+}
+
+/// Query of `GET /queue`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueQuery {
+    /// A recipient's domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// A recipient's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// Recipients in the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Where the last page ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A recipient that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingShape {
+    /// Its message.
+    pub message_id: String,
+    /// Its number in the envelope.
+    pub recipient_number: u32,
+    /// Its address.
+    pub recipient: String,
+    /// MAIL FROM.
+    pub from: String,
+    /// The pool's number.
+    pub pool: u16,
+    /// When the message was accepted.
+    pub accepted: String,
+    /// When it is tried next.
+    pub due: String,
+    /// When it stops being tried.
+    pub expires: String,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What the last failure spoke of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_class: Option<String>,
+    /// The last reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reply: Option<String>,
+}

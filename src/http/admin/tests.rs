@@ -12,9 +12,11 @@ use tokio::net::UnixStream;
 use super::*;
 use crate::clock::SystemClock;
 use crate::events::{EventsOptions, samples};
+use crate::intake::{IntakeLimits, IntakeParts};
 use crate::store::vault::Vault;
 use crate::store::{Change, RealDisk, StoreOptions};
 use crate::supervise;
+use crate::token;
 
 /// A server in a folder of its own.
 struct Server {
@@ -40,11 +42,28 @@ impl Server {
             Identities::open(store.clone(), vault.clone(), clock.clone(), bounce).unwrap();
         let readiness = Arc::new(Readiness::default());
         readiness.listening();
+        let identities = Arc::new(identities);
+        let access = Access::open(store.clone(), vault.clone(), clock.clone()).unwrap();
+        let access = Arc::new(access);
+        let suppression = Suppression::open(store.clone()).unwrap();
+        let pools = Pools::one(&[[192, 0, 2, 9].into()], &hostname);
+        let intake = Intake::new(IntakeParts {
+            store: store.clone(),
+            access: Arc::clone(&access),
+            identities: Arc::clone(&identities),
+            pools: pools.clone(),
+            suppression: suppression.clone(),
+            return_paths: token::Keys::new(&[(1, vault.derive("return path"))]).unwrap(),
+            hostname: hostname.clone(),
+            clock: clock.clone(),
+            limits: IntakeLimits::default(),
+        });
         let state = AdminState {
-            access: Arc::new(Access::open(store.clone(), vault, clock.clone()).unwrap()),
-            suppression: Suppression::open(store.clone()).unwrap(),
-            identities: Arc::new(identities),
-            pools: Pools::one(&[[192, 0, 2, 9].into()], &hostname),
+            access,
+            suppression,
+            identities,
+            intake,
+            pools,
             clock,
             hostname,
             readiness,
@@ -258,6 +277,37 @@ async fn an_address_is_suppressed_shown_and_released() {
     let gone = "suppressions/a@example.net";
     assert_eq!(server.ask(Method::DELETE, gone, Value::Null).await.0, StatusCode::OK);
     assert_eq!(server.ask(Method::DELETE, gone, Value::Null).await.0, StatusCode::NOT_FOUND);
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_message_handed_in_is_durable_traced_and_in_the_queue() {
+    let server = Server::start();
+    let message = "From: ann@example.org\nTo: bob@example.net\nSubject: hello\n\nhello\n";
+    let mut mail = json!({ "from": "ann@example.org", "to": ["bob@example.net", "bob@example.net"], "message": message });
+    let (code, answer) = server.ask(Method::POST, "send", mail.clone()).await;
+    assert_eq!((code, &answer["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("credential")));
+    server.ask(Method::POST, "credentials", json!({ "name": "app" })).await;
+    let (code, answer) = server.ask(Method::POST, "send", mail.clone()).await;
+    assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "no identity yet: {answer}");
+    server.ask(Method::POST, "domains", json!({ "name": "example.org" })).await;
+    let (code, sent) = server.ask(Method::POST, "send", mail.clone()).await;
+    assert_eq!(code, StatusCode::OK, "{sent}");
+    let id = sent["message_id"].as_str().unwrap();
+
+    let (_, trace) = server.get(&format!("messages/{id}")).await;
+    assert_eq!(trace["events"][0]["eventType"], "Send");
+    assert_eq!(trace["events"][0]["mail"]["commonHeaders"]["subject"], "hello");
+    assert_eq!(trace["recipients"][0]["state"], "waiting");
+    let (_, queue) = server.get("queue?domain=example.NET").await;
+    assert_eq!(queue["items"].as_array().unwrap().len(), 1, "one mailbox is one recipient");
+    assert_eq!(queue["items"][0]["recipient"], "bob@example.net");
+    assert_eq!(server.get("queue?domain=example.com").await.1["items"], json!([]));
+    assert_eq!(server.get(&format!("queue/{id}")).await.1["items"][0]["message_id"], id);
+
+    mail["to"] = json!(["eve@example.net", "bad"]);
+    let (code, answer) = server.ask(Method::POST, "send", mail).await;
+    assert_eq!((code, &answer["error"]["field"]), (StatusCode::BAD_REQUEST, &json!("to")));
     server.close().await;
 }
 
