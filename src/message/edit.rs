@@ -46,6 +46,22 @@ pub struct Hop<'a> {
     pub client: Option<(&'a str, IpAddr)>,
 }
 
+impl Hop<'_> {
+    /// The word for an extended SMTP session (RFC 3848 §2), with SMTPUTF8 in use or not (RFC 6531 §4.3).
+    pub const fn smtp_word(tls: bool, authenticated: bool, utf8: bool) -> &'static str {
+        match (utf8, tls, authenticated) {
+            (false, false, false) => "ESMTP",
+            (false, false, true) => "ESMTPA",
+            (false, true, false) => "ESMTPS",
+            (false, true, true) => "ESMTPSA",
+            (true, false, false) => "UTF8SMTP",
+            (true, false, true) => "UTF8SMTPA",
+            (true, true, false) => "UTF8SMTPS",
+            (true, true, true) => "UTF8SMTPSA",
+        }
+    }
+}
+
 /// The header block that leaves, before it is signed.
 #[derive(Debug)]
 pub struct Head<'a> {
@@ -194,7 +210,7 @@ mod tests {
             id: MessageId::new(1_700_000_000_000, 1, 2),
             hostname: &hostname,
             now_ms: 1_700_000_000_000,
-            hop: Hop { with: "ESMTPSA", client },
+            hop: Hop { with: Hop::smtp_word(true, true, false), client },
             feedback_id: "a:b:c:d",
         };
         let block = Block::parse(head.as_bytes()).unwrap();

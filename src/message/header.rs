@@ -46,7 +46,8 @@ impl<'a> Field<'a> {
 
     /// Whether the field has this name, in any case of letters.
     pub fn is(&self, name: &str) -> bool {
-        self.name().eq_ignore_ascii_case(name)
+        let own = self.raw.get(..self.name_octets).unwrap_or_default();
+        own.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// What follows the colon, still folded, with the last CRLF.
