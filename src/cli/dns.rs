@@ -4,9 +4,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::client::Client;
-use super::out::{Style, Table};
+use super::out::Style;
 use super::{Context, Failure, domain};
 use crate::http::admin::shapes::{DnsRecordShape, Page};
+use crate::telemetry::printable;
 
 /// What to do about DNS.
 #[derive(Debug, Subcommand)]
@@ -60,19 +61,18 @@ pub(super) async fn records(client: &mut Client, name: &str) -> Result<Value, Fa
 }
 
 pub(super) fn print(context: &Context, page: &Page<DnsRecordShape>) -> Result<(), Failure> {
-    let heads = ["TYPE", "NAME", "NEED", "FOR", "VALUE"];
-    let mut table =
-        Table::new(&heads, "nothing to publish: the domain of this address has no keys");
+    let out = context.out;
+    if page.items.is_empty() {
+        return out.line("nothing to publish: the domain of this address has no keys");
+    }
+    // Values are long: each stands on a line of its own, so that it can be copied whole.
     for record in &page.items {
         let (style, need) =
             if record.required { (Style::Bold, "required") } else { (Style::Dim, "recommended") };
-        table.row([
-            (Style::Plain, record.kind.clone()),
-            (Style::Name, record.name.clone()),
-            (style, need.to_owned()),
-            (Style::Plain, record.purpose.clone()),
-            (Style::Plain, record.value.clone()),
-        ]);
+        let name = out.style(Style::Name, &printable(&record.name).to_string());
+        out.line(format!("{:<4} {name}  {}", record.kind, out.style(style, need)))?;
+        out.line(format!("     {}", out.style(Style::Dim, &record.purpose)))?;
+        out.line(format!("     {}", record.value))?;
     }
-    context.out.table(&table)
+    Ok(())
 }

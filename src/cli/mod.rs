@@ -20,6 +20,8 @@ mod init;
 mod life;
 mod out;
 mod place;
+mod queue;
+mod send;
 mod serve;
 mod status;
 mod suppression;
@@ -91,6 +93,8 @@ enum Command {
     /// Check or show the bootstrap configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Send one message through the running server.
+    Send(send::Send),
     /// Tell the life of a message: accepted, signed, tried, delivered or not, with the SMTP dialogue.
     Trace(trace::TraceArgs),
     /// Add, list and remove the domains and addresses mail may be sent as.
@@ -105,6 +109,9 @@ enum Command {
     /// Make, list and revoke credentials.
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
+    /// See who waits.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// List, add and remove suppressed addresses.
     #[command(subcommand)]
     Suppression(suppression::SuppressionCommand),
@@ -209,6 +216,8 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Dev(dev) => dev.run(context),
         Command::Init(init) => init.run(context),
         Command::Config(config) => config.run(context),
+        Command::Send(send) => block(send.run(context)),
+        Command::Queue(queue) => block(queue.run(context)),
         Command::Trace(trace) => block(trace.run(context)),
         Command::Domain(domain) => block(domain.run(context)),
         Command::Dns(dns) => block(dns.run(context)),

@@ -12,11 +12,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::event::{self, Conditions};
-use super::{Context, Exit, Failure};
+use super::{Context, Exit, Failure, send};
 use crate::access::NewCredential;
 use crate::app::{App, Hands};
 use crate::config::Loaded;
 use crate::config::check::{self, Ports};
+use crate::http::admin::shapes::SendMessage;
 use crate::identity::{IdentityError, IdentityName, NewIdentity};
 use crate::{store, supervise, telemetry};
 
@@ -132,7 +133,12 @@ async fn tell(context: &Context) {
 }
 
 /// Sends one message, so that there is something to see.
-#[allow(clippy::unused_async, reason = "the endpoint is being built")]
-async fn send_one(_context: &Context, _host: &str) -> Result<(), Failure> {
-    Ok(())
+async fn send_one(context: &Context, host: &str) -> Result<(), Failure> {
+    let from = format!("postrider@{DOMAIN}");
+    let to = vec![format!("success@simulator.{host}")];
+    let body = "This message took the whole way: accepted, signed, delivered.";
+    let message = send::compose(&from, &to, "Hello from Postrider", body)?;
+    let credential = Some(CREDENTIAL.to_owned());
+    let new = SendMessage { credential, from, to, message };
+    send::post(&mut context.client().await?, &new).await.map(drop)
 }
