@@ -56,7 +56,9 @@ impl Send {
             return context.out.json(&value);
         }
         let sent: Sent = super::read(value)?;
-        context.out.line(format!("accepted {0}: `postrider trace {0}` tells its life", sent.message_id))
+        context
+            .out
+            .line(format!("accepted {0}: `postrider trace {0}` tells its life", sent.message_id))
     }
 }
 
@@ -74,7 +76,9 @@ pub(super) fn compose(
 ) -> Result<String, Failure> {
     let to = to.join(", ");
     if [from, &to, subject].iter().any(|field| field.contains(['\r', '\n'])) {
-        return Err(Failure::usage("a header field cannot hold a line end; give whole messages with --file"));
+        return Err(Failure::usage(
+            "a header field cannot hold a line end; give whole messages with --file",
+        ));
     }
     Ok(format!(
         "From: {from}\nTo: {to}\nSubject: {subject}\nMIME-Version: 1.0\n\
@@ -84,7 +88,8 @@ pub(super) fn compose(
 
 fn read_message(path: &Path) -> Result<String, Failure> {
     let cannot = |error: std::io::Error| {
-        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Io };
+        let exit =
+            if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Io };
         Failure::new(exit, format!("{} cannot be read: {error}", path.display()))
     };
     let mut octets = Vec::new();
@@ -107,6 +112,10 @@ mod tests {
     fn a_subject_cannot_add_a_header_field() {
         let to = ["b@c.d".to_owned()];
         assert!(compose("a@b.c", &to, "x\r\nBcc: all@c.d", "").is_err());
-        assert!(compose("a@b.c", &to, "x", "line\nline").unwrap().starts_with("From: a@b.c\nTo: b@c.d\n"));
+        assert!(
+            compose("a@b.c", &to, "x", "line\nline")
+                .unwrap()
+                .starts_with("From: a@b.c\nTo: b@c.d\n")
+        );
     }
 }
