@@ -51,3 +51,56 @@ where
 pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn answer(request: &[u8], stop: bool) -> String {
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let (sender, stopped) = watch::channel(false);
+        client.write_all(request).await.unwrap();
+        let reading = async {
+            if stop {
+                sender.send_replace(true);
+            }
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let (answer, ()) = tokio::join!(reading, serve(server, router, stopped));
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_trickles_is_cut_at_its_deadline() {
+        let answer = answer(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ", false).await;
+        assert!(!answer.contains("here"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kept_connection_that_says_nothing_more_is_closed() {
+        let answer = answer(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", false).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_beyond_its_bounds_is_refused() {
+        let many = "a: b\r\n".repeat(HEADERS_MAX + 1);
+        for head in [many, format!("a: {}\r\n", "x".repeat(2 * HEAD_OCTETS_MAX))] {
+            let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{head}\r\n");
+            let answer = answer(request.as_bytes(), false).await;
+            assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_idle_connections_at_once() {
+        let answer = answer(b"", true).await;
+        assert_eq!(answer, "");
+    }
+}

@@ -124,3 +124,53 @@ async fn show_metrics(State(probes): State<Arc<Probes>>) -> Response {
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::events::EventsOptions;
+    use crate::store::{RealDisk, StoreOptions};
+
+    async fn get(address: std::net::SocketAddr, path: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn tcp_tells_figures_and_whether_mail_is_taken_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = SystemClock::start();
+        let options = StoreOptions::new(dir.path());
+        let (store, _) = Store::open(options, clock.clone(), RealDisk::shared()).unwrap();
+        let events = Events::open(&store, clock.clone(), EventsOptions::default()).unwrap();
+        let readiness = Arc::new(Readiness::default());
+        let probes = Probes { clock, readiness: Arc::clone(&readiness), store, events };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let served = supervise::spawn("test", serve(listener, probes, stopped));
+
+        let answer = get(address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("listeners"), "{answer}");
+        readiness.listening();
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        readiness.draining();
+        assert!(get(address, "/readyz").await.contains("going down"));
+        assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/api/v1/status").await.starts_with("HTTP/1.1 404"));
+        let metrics = get(address, "/metrics").await;
+        for name in ["messages_accepted_total", "disk_free_bytes", "resident_bytes", "panics_total"]
+        {
+            assert!(metrics.contains(&format!("\npostrider_{name} ")), "{name} in {metrics}");
+        }
+        stop.send_replace(true);
+        assert_eq!(served.await.unwrap(), Some(()));
+    }
+}
