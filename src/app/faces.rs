@@ -1,13 +1,14 @@
 //! The faces: control socket, probes, SMTP listeners. Each stops when told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 
 use super::{App, AppError, CONTROL_SOCKET, Hands};
 use crate::config::Config;
 use crate::http::admin::{self, AdminState};
-use crate::http::probes::{self, Probes};
+use crate::http::probes::{self, Probes, SmtpFigures, SmtpWatch};
 use crate::submission::{self, MailDoor, Submission};
 
 impl App {
@@ -60,7 +61,20 @@ impl App {
             intake: Arc::new(self.intake.clone()),
         };
         let started = Submission::start(options, Arc::new(door)).await;
-        self.submission = Some(started.map_err(AppError::Listen)?);
+        let submission = started.map_err(AppError::Listen)?;
+        self.readiness.watch_smtp(figures(&submission));
+        self.submission = Some(submission);
         Ok(())
     }
+}
+
+/// What the listeners count, for `/metrics`.
+fn figures(submission: &Submission) -> SmtpWatch {
+    let (open, counters) = (submission.open_connections(), submission.counters());
+    Box::new(move || SmtpFigures {
+        open: open() as u64,
+        connections: counters.connections.load(Ordering::Relaxed),
+        refused: counters.connections_refused.load(Ordering::Relaxed),
+        logins_refused: counters.logins_refused.load(Ordering::Relaxed),
+    })
 }

@@ -70,8 +70,6 @@ impl App {
         let intake = door(&state, &config, &hands);
         let (faces, keepers) = (Vec::new(), Vec::new());
         let mut app = App { state, intake, submission: None, readiness, stop, faces, keepers };
-        let suppression = app.state.suppression.clone();
-        app.keepers.push(supervise::keep("suppression", move || suppression.clone().run()));
         app.keepers.push(app.state.events.start());
         let list = app.state.suppression.clone();
         app.keepers.push(supervise::keep("suppression", move || list.clone().run()));

@@ -14,7 +14,7 @@ use crate::supervise;
 use crate::telemetry::tally::{self, Tally};
 
 use super::admin::shapes::Counts;
-use super::probes::Probes;
+use super::probes::{Probes, SmtpFigures};
 
 /// The content type of the text.
 pub(super) const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -25,6 +25,7 @@ pub(super) fn text(probes: &Probes) -> String {
         tally: tally::read(),
         store: probes.store.status(),
         events: probes.events.status(),
+        smtp: probes.readiness.smtp(),
         ready: probes.readiness.missing(&probes.store).is_empty(),
         uptime_seconds: probes.clock.uptime().as_secs_f64(),
         process: process(),
@@ -52,6 +53,7 @@ struct Figures {
     tally: Tally,
     store: StoreStatus,
     events: EventsStatus,
+    smtp: SmtpFigures,
     ready: bool,
     uptime_seconds: f64,
     process: Process,
@@ -61,6 +63,7 @@ impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Out(encoder);
         self.mail(&mut out)?;
+        self.smtp(&mut out)?;
         self.store(&mut out)?;
         self.events(&mut out)?;
         self.process(&mut out)
@@ -77,6 +80,14 @@ impl Figures {
         out.count("recipients_delayed", "Recipients told to be late", self.tally.delayed)?;
         out.count("recipients_bounced", "Recipients bounced", self.tally.bounced)?;
         out.level("queue_recipients", "Recipients that wait", self.store.waiting)
+    }
+
+    fn smtp(&self, out: &mut Out<'_>) -> fmt::Result {
+        let smtp = &self.smtp;
+        out.level("smtp_connections_open", "SMTP connections open now", smtp.open)?;
+        out.count("smtp_connections", "SMTP connections that came", smtp.connections)?;
+        out.count("smtp_connections_refused", "SMTP connections without a place", smtp.refused)?;
+        out.count("smtp_logins_refused", "SMTP logins refused", smtp.logins_refused)
     }
 
     fn store(&self, out: &mut Out<'_>) -> fmt::Result {

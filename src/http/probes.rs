@@ -1,7 +1,7 @@
 //! What TCP may know: `/metrics`, `/healthz`, `/readyz`. Figures and yes or no, nothing of mail or people.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -27,17 +27,45 @@ const CONNECTION_AGE_MAX: Duration = Duration::from_mins(1);
 /// How long the listener rests after accept failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What the SMTP listeners count, since start but for the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SmtpFigures {
+    /// Connections open now.
+    pub open: u64,
+    /// Connections that came.
+    pub connections: u64,
+    /// Those of them that found no place.
+    pub refused: u64,
+    /// Logins that were refused.
+    pub logins_refused: u64,
+}
+
+/// Asks the SMTP listeners for their figures.
+pub type SmtpWatch = Box<dyn Fn() -> SmtpFigures + Send + Sync>;
+
 /// Whether mail is taken. `app` sets it; `/readyz` and `status` tell it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Readiness {
     listening: AtomicBool,
     draining: AtomicBool,
+    smtp: OnceLock<SmtpWatch>,
 }
 
 impl Readiness {
     /// All listeners are up.
     pub fn listening(&self) {
         self.listening.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the figures of the SMTP listeners come from; the first word holds.
+    pub fn watch_smtp(&self, watch: SmtpWatch) {
+        // Listeners start once in a process.
+        let _ = self.smtp.set(watch);
+    }
+
+    /// What the SMTP listeners count; nought before they are up.
+    pub fn smtp(&self) -> SmtpFigures {
+        self.smtp.get().map(|watch| watch()).unwrap_or_default()
     }
 
     /// The server is going down: no new mail.
@@ -161,6 +189,9 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("listeners"), "{answer}");
         readiness.listening();
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let figures = SmtpFigures { open: 4711, ..SmtpFigures::default() };
+        readiness.watch_smtp(Box::new(move || figures));
+        assert!(get(address, "/metrics").await.contains("smtp_connections_open 4711"));
         readiness.draining();
         assert!(get(address, "/readyz").await.contains("going down"));
         assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));

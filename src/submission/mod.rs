@@ -134,6 +134,12 @@ impl Submission {
         self.caps.open()
     }
 
+    /// Tells at any time how many connections are open.
+    pub fn open_connections(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let caps = Arc::clone(&self.caps);
+        move || caps.open()
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
