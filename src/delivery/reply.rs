@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::capabilities::EhloLines;
 use crate::mail::{EnhancedStatus, Reply};
 
 /// Octets of one line that are kept; RFC 5321 §4.5.3.1.5 allows 512, real servers exceed it. The rest is read over.
@@ -15,7 +16,7 @@ const REPLY_OCTETS_MAX: usize = 256 * 1024;
 
 /// The octets are no reply, so they are no verdict (RFC 5321 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyError {
+pub(super) enum ReplyError {
     /// A line does not begin with a code of 200 to 599 and a space, a hyphen or its end.
     Code,
     /// Two lines of one reply have different codes.
@@ -24,7 +25,7 @@ pub enum ReplyError {
 
 /// What the octets so far amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub(super) enum Progress {
     /// A whole reply.
     Complete(Reply),
     /// A reply that did not end within its bound; its code is known, and the connection must go.
@@ -35,17 +36,19 @@ pub enum Progress {
 
 /// Puts one reply after another together.
 #[derive(Debug, Default)]
-pub struct ReplyReader {
+pub(super) struct ReplyReader {
     line: Vec<u8>,
     code: u16,
     status: Option<EnhancedStatus>,
     text: String,
     octets: usize,
+    /// Where the lines of EHLO's reply are also kept one by one, while one is awaited.
+    lines: Option<EhloLines>,
 }
 
 impl ReplyReader {
     /// Takes octets off the head of `input` up to the end of a reply.
-    pub fn feed(&mut self, input: &mut &[u8]) -> Result<Progress, ReplyError> {
+    pub(super) fn feed(&mut self, input: &mut &[u8]) -> Result<Progress, ReplyError> {
         while !input.is_empty() {
             let end = memchr::memchr(b'\n', input).map(|at| at + 1);
             let (piece, rest) = input.split_at(end.unwrap_or(input.len()));
@@ -63,8 +66,18 @@ impl ReplyReader {
         Ok(Progress::Partial)
     }
 
+    /// Keeps the lines of the next reply apart, for [`ReplyReader::take_lines`].
+    pub(super) fn keep_lines(&mut self) {
+        self.lines = Some(EhloLines::default());
+    }
+
+    /// The lines kept since [`ReplyReader::keep_lines`].
+    pub(super) fn take_lines(&mut self) -> EhloLines {
+        self.lines.take().unwrap_or_default()
+    }
+
     /// Whether a reply has begun and not ended.
-    pub fn is_midway(&self) -> bool {
+    pub(super) fn is_midway(&self) -> bool {
         self.octets > 0
     }
 
@@ -77,6 +90,9 @@ impl ReplyReader {
             self.status = status_of(code, text);
         } else if self.code != code {
             return Err(ReplyError::Mixed);
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.push(&String::from_utf8_lossy(text));
         }
         self.add_text(text);
         self.line = line;

@@ -3,6 +3,8 @@
 //! A *pool* is a set of exits whose reputation is kept together; an *exit* is one source address with the name it says
 //! in EHLO. For now there is one pool, made from the bootstrap file.
 
+pub mod routes;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

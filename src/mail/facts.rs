@@ -145,7 +145,7 @@ impl Facts {
 
     /// From a record.
     pub fn decode(octets: &[u8]) -> Result<Facts, RecordError> {
-        let mut facts = Facts::blank();
+        let mut facts = Facts::blank(MessageId::new(0, 0, 0));
         let mut reader = Reader::new(octets);
         while let Some(f) = reader.field()? {
             match f.number {
@@ -175,9 +175,10 @@ impl Facts {
         Ok(facts)
     }
 
-    fn blank() -> Facts {
+    /// A message of which only the id is known: what a record that cannot be read leaves.
+    pub fn blank(id: MessageId) -> Facts {
         Facts {
-            id: MessageId::new(0, 0, 0),
+            id,
             tenant: 0,
             credential: 0,
             identity: 0,

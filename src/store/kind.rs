@@ -28,6 +28,8 @@ pub fn key(kind: u8, id: &[u8]) -> Vec<u8> {
 pub mod counter {
     /// `access`: recipients of a credential in an hour, `x ‖ USAGE ‖ credential ‖ hour`.
     pub const USAGE: u8 = 1;
+    /// `queue`: a destination that rests, `x ‖ REST ‖ destination`.
+    pub const REST: u8 = 2;
 }
 
 /// Kinds of suppression records: the octet after `s` in a key.
