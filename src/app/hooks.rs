@@ -57,3 +57,19 @@ fn obey(line: &str, clock: &ManualClock) -> Result<(), String> {
         _ => Err("write `pass 60s` or `wall <unix ms>`".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_moves_the_clock_and_a_wrong_one_says_how_to_write_it() {
+        let clock = ManualClock::at(1_000);
+        assert_eq!(obey("pass 60s", &clock), Ok(()));
+        assert_eq!((clock.now_ms(), clock.uptime().as_secs()), (61_000, 60));
+        assert_eq!(obey("wall 5", &clock), Ok(()));
+        assert_eq!((clock.now_ms(), clock.uptime().as_secs()), (5, 60));
+        assert!(obey("pass 60", &clock).is_err());
+        assert!(obey("stop", &clock).is_err());
+    }
+}

@@ -9,6 +9,8 @@ pub mod hooks;
 mod options;
 mod signals;
 mod state;
+#[allow(dead_code, reason = "the queue's loop takes them when it lands")]
+mod wires;
 
 use std::sync::Arc;
 

@@ -209,10 +209,10 @@ async fn refused(response: Response<Incoming>) -> Result<Response<Incoming>, Fai
     }
     let body = whole(response).await?;
     let exit = match status.as_u16() {
-        403 => Exit::Denied,
+        403 | 422 => Exit::Denied,
         404 => Exit::NotFound,
         409 => Exit::Exists,
-        400..=407 | 410..=428 => Exit::Usage,
+        400..=407 | 410..=421 => Exit::Usage,
         408 | 429 | 503 => Exit::Temporary,
         _ => Exit::Internal,
     };

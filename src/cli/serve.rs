@@ -20,6 +20,40 @@ SIGTERM and SIGINT drain for at most 30 seconds; a second one stops at once. SIG
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
+    #[cfg(feature = "test-hooks")]
+    #[command(flatten)]
+    hooks: Hooks,
+}
+
+/// What tests put in the machine's place; absent from releases.
+#[cfg(feature = "test-hooks")]
+#[derive(Debug, Args)]
+struct Hooks {
+    /// A socket on which `pass 60s` and `wall <unix ms>` move the clock.
+    #[arg(long, value_name = "SOCKET")]
+    test_clock: Option<std::path::PathBuf>,
+    /// The disk's operation that fails, such as 17:eio, 17:enospc or 17:short.
+    #[arg(long, value_name = "N:KIND")]
+    fault: Option<String>,
+}
+
+#[cfg(feature = "test-hooks")]
+impl Hooks {
+    /// Must be called within the runtime.
+    fn hands(&self) -> Result<Hands, Failure> {
+        let mut hands = Hands::real();
+        if let Some(path) = &self.test_clock {
+            let clock = crate::app::hooks::clock_by_socket(path);
+            hands.clock =
+                clock.map_err(|error| Failure::usage(format!("--test-clock: {error}")))?;
+        }
+        if let Some(text) = &self.fault {
+            let disk = store::FaultDisk::parse(hands.disk, text);
+            let disk = disk.ok_or_else(|| Failure::usage("--fault: write for example 17:eio"))?;
+            hands.disk = std::sync::Arc::new(disk);
+        }
+        Ok(hands)
+    }
 }
 
 impl Serve {
@@ -29,7 +63,13 @@ impl Serve {
         store::check_free(&loaded.config.data_dir).map_err(AppError::Open)?;
         check::host(&loaded, Ports::Try)?;
         telemetry::start(&loaded.config.log.level, loaded.config.log.format);
-        super::serve_on(async move { until_ended(App::start(&loaded, Hands::real()).await?).await })
+        super::serve_on(async move {
+            #[cfg(feature = "test-hooks")]
+            let hands = self.hooks.hands()?;
+            #[cfg(not(feature = "test-hooks"))]
+            let hands = Hands::real();
+            until_ended(App::start(&loaded, hands).await?).await
+        })
     }
 }
 

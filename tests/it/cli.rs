@@ -195,3 +195,35 @@ fn doctor_fails_where_port_25_leads_nowhere() {
     assert_eq!(output.status.code(), Some(69), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("FAIL  dns"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_message_is_sent_listed_and_traced_from_the_command_line() {
+    let bare = Bare::start();
+    let ok = |arguments: &[&str]| {
+        let output = bare.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(ok(&["domain", "add", "example.org"]).contains("v=DKIM1"));
+    assert!(ok(&["domain", "ls"]).contains("example.org"));
+    assert!(ok(&["dns", "records", "example.org", "--format", "zone"]).contains("IN TXT"));
+    ok(&["credential", "create", "shop", "--per-day", "100"]);
+    assert!(ok(&["config-set", "create", "news", "--class", "bulk"]).contains("news"));
+    ok(&["config-set", "set", "news", "--sending", "off"]);
+    assert!(ok(&["config-set", "ls"]).contains("off"));
+    ok(&["config-set", "rm", "news"]);
+    ok(&["suppression", "add", "gone@example.net"]);
+    assert!(ok(&["suppression", "ls"]).contains("gone@example.net"));
+    let sent = ok(&["send", "--from", "ann@example.org", "--to", "gone@example.net", "--json"]);
+    let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+    let trace = ok(&["trace", sent["message_id"].as_str().unwrap()]);
+    assert!(trace.contains("accepted") && trace.contains("ed25519-sha256"), "{trace}");
+    assert!(trace.contains("suppressed"), "{trace}");
+    assert!(ok(&["event", "ls", "--recipient", "gone@example.net"]).contains("suppressed"));
+    let foreign = bare.run(&["send", "--from", "ann@example.com", "--to", "bob@example.net"]);
+    assert_eq!(foreign.status.code(), Some(77), "{}", text(&foreign.stderr));
+    assert!(text(&foreign.stderr).contains("ann@example.com"), "{}", text(&foreign.stderr));
+    ok(&["suppression", "rm", "gone@example.net"]);
+    ok(&["credential", "revoke", "shop"]);
+    ok(&["domain", "rm", "example.org"]);
+}
