@@ -6,10 +6,10 @@ mod error;
 mod faces;
 #[cfg(feature = "test-hooks")]
 pub mod hooks;
+mod mail;
 mod options;
 mod signals;
 mod state;
-#[allow(dead_code, reason = "the queue's loop takes them when it lands")]
 mod wires;
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Loaded};
+use crate::egress::routes::Pattern;
 use crate::http::probes::Readiness;
 use crate::identity::Identities;
 use crate::intake::{Intake, IntakeParts};
@@ -27,6 +28,7 @@ use crate::store::{Disk, RealDisk};
 use crate::submission::Submission;
 use crate::supervise;
 pub use error::AppError;
+use mail::Way;
 pub use signals::Ended;
 use state::State;
 
@@ -53,6 +55,7 @@ impl Hands {
 pub struct App {
     state: State,
     intake: Intake,
+    way: Way,
     submission: Option<Submission>,
     readiness: Arc<Readiness>,
     stop: watch::Sender<bool>,
@@ -69,12 +72,14 @@ impl App {
         let state = state::open(Arc::clone(&config), hands.clone()).await?;
         let (stop, stopped) = watch::channel(false);
         let readiness = Arc::new(Readiness::default());
+        let way = mail::build(&config, &state, &hands).await?;
         let intake = door(&state, &config, &hands);
         let (faces, keepers) = (Vec::new(), Vec::new());
-        let mut app = App { state, intake, submission: None, readiness, stop, faces, keepers };
+        let mut app = App { state, intake, way, submission: None, readiness, stop, faces, keepers };
         app.keepers.push(app.state.events.start());
         let list = app.state.suppression.clone();
         app.keepers.push(supervise::keep("suppression", move || list.clone().run()));
+        app.keepers.push(app.way.queue.run());
         app.start_http(&config, &hands, &stopped).await?;
         app.start_submission(&config, &hands).await?;
         app.readiness.listening();
@@ -86,6 +91,13 @@ impl App {
     /// Credentials.
     pub fn access(&self) -> &Access {
         &self.state.access
+    }
+
+    /// Brings all mail that no other route takes to the simulator, so that nothing leaves this machine.
+    pub async fn route_all_to_simulator(&self) -> Result<(), AppError> {
+        let route = mail::to_simulator(Pattern::All, &self.way.simulator);
+        let routed = self.way.routes.add(route).await;
+        routed.map_err(|error| AppError::Settings(error.to_string()))
     }
 
     /// Sending domains.
@@ -118,12 +130,13 @@ impl App {
     }
 
     async fn stop_in_order(self) {
-        let App { state, intake, submission, readiness, stop, faces, keepers } = self;
+        let App { state, intake, way, submission, readiness, stop, faces, keepers } = self;
         readiness.draining();
         if let Some(submission) = submission {
             submission.drain(options::SESSIONS_DRAIN).await;
         }
         drop(intake);
+        way.queue.stop().await;
         stop.send_replace(true);
         for face in faces {
             // A face that panicked has been logged; it must not keep the others from stopping.

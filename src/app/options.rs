@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::delivery::{self, Deadlines};
 use crate::events::EventsOptions;
 use crate::intake::IntakeLimits;
 use crate::mail::Domain;
+use crate::net::dns::DnsOptions;
+use crate::queue::QueueOptions;
 use crate::store::StoreOptions;
 
 pub(super) fn store(config: &Config) -> StoreOptions {
@@ -46,6 +49,46 @@ pub(super) fn intake(config: &Config) -> IntakeLimits {
     }
 }
 
-/// How long sessions get to end their transactions, and then deliveries in flight to hear their verdict: together the 30
-/// seconds that a supervisor waits at least.
+pub(super) fn queue(config: &Config) -> QueueOptions {
+    let queue = &config.queue;
+    QueueOptions {
+        retry_first: queue.first_retry.duration(),
+        retry_max: queue.longest_retry.duration(),
+        delay_after: queue.delay_warning.duration(),
+        connections_max: u32::try_from(queue.connections).unwrap_or(u32::MAX),
+        idle_max: config.delivery.idle_timeout.duration(),
+        stop_within: DELIVERIES_DRAIN,
+        ..QueueOptions::default()
+    }
+}
+
+pub(super) fn delivery(config: &Config) -> delivery::Options {
+    let delivery = &config.delivery;
+    delivery::Options {
+        port: u16::try_from(delivery.port).unwrap_or(25),
+        allow_private_destinations: delivery.allow_private_destinations,
+        transactions_max: delivery.messages_per_connection,
+        deadlines: Deadlines {
+            connect: delivery.connect_timeout.duration(),
+            greeting: delivery.greeting_timeout.duration(),
+            command: delivery.command_timeout.duration(),
+            piece: delivery.data_timeout.duration(),
+            dot: delivery.dot_timeout.duration(),
+            ..Deadlines::default()
+        },
+        extra_roots: Vec::new(),
+    }
+}
+
+pub(super) fn dns(config: &Config) -> DnsOptions {
+    DnsOptions {
+        servers: config.dns_servers.clone(),
+        timeout: config.delivery.dns_timeout.duration(),
+        ..DnsOptions::default()
+    }
+}
+
+/// How long sessions get to end their transactions…
 pub(super) const SESSIONS_DRAIN: Duration = Duration::from_secs(10);
+/// …and then deliveries in flight to hear their verdict: together below the 30 seconds that stopping may take.
+const DELIVERIES_DRAIN: Duration = Duration::from_secs(18);

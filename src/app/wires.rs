@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::state::State;
 use crate::config::Config;
+use crate::delivery;
 use crate::egress::Pools;
+use crate::identity::Identities;
 use crate::intake::Notary;
 use crate::mail::event::BounceEnd;
-use crate::mail::{Domain, Facts, Failure, Mailbox, Message};
+use crate::mail::{Domain, Facts, Failure, Mailbox, Message, ReversePath};
 use crate::message::notice::{About, News};
 use crate::queue::{self, Fate, Permit, Records, Told};
 use crate::suppression::{Entry, Reason, Suppression};
+use crate::token::{self, ReturnPath};
 
 /// SES's word for an address on the account's list.
 const ON_LIST: &str = "OnAccountSuppressionList";
@@ -86,5 +89,33 @@ impl queue::Permits for PermitWire {
 
     fn weight(&self, _pool: u16) -> u32 {
         1
+    }
+}
+
+/// Signed return paths for delivery, at the bounce domain of the message's identity.
+pub(super) struct ReturnPathWire {
+    keys: token::Keys,
+    identities: Arc<Identities>,
+}
+
+impl ReturnPathWire {
+    pub(super) fn new(state: &State) -> ReturnPathWire {
+        let identities = Arc::clone(&state.identities);
+        ReturnPathWire { keys: state.return_paths.clone(), identities }
+    }
+}
+
+impl delivery::ReturnPaths for ReturnPathWire {
+    fn return_path(&self, facts: &Facts, n: u32) -> ReversePath {
+        let identity = self.identities.by_number(facts.identity);
+        let bounce = identity.as_ref().map_or_else(
+            || self.identities.bounce_default(),
+            |identity| self.identities.bounce_domain(identity),
+        );
+        let path = ReturnPath { message: facts.id, recipient: n };
+        // A domain always makes a mailbox; should it not, the sender's own address hears of failures.
+        self.keys
+            .return_path(path, bounce)
+            .map_or_else(|_| facts.envelope.from.clone(), ReversePath::Mailbox)
     }
 }

@@ -231,7 +231,7 @@ fn delivery(r: &mut Reader<'_>) -> Delivery {
         port: r.between("delivery.port", 25, (1, 65_535), "The port of a host found by MX."),
         bounce_domain: r.ask("delivery.bounce_domain", None, "The domain of signed return paths; unset, the hostname."),
         allow_private_destinations: r.ask("delivery.allow_private_destinations", false, "Whether mail may go to loopback, private and own addresses that no route names."),
-        dns_timeout: r.between("delivery.dns_timeout", Span::seconds(20), step, "For a DNS answer."),
+        dns_timeout: r.between("delivery.dns_timeout", Span::seconds(5), step, "For the answer to one question; each is asked up to three times."),
         connect_timeout: r.between("delivery.connect_timeout", Span::seconds(30), step, "For a connection."),
         greeting_timeout: r.between("delivery.greeting_timeout", Span::minutes(5), step, "For the greeting."),
         command_timeout: r.between("delivery.command_timeout", Span::minutes(5), step, "For the reply to a command."),

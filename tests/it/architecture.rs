@@ -37,6 +37,8 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("telemetry", "mail"),
     ("config", "mail"),
     ("config", "telemetry"),
+    // Delivery fills the trait that the queue declares.
+    ("delivery", "queue"),
     ("cli", "app"),
     ("app", "cli"),
 ];

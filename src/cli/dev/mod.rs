@@ -82,6 +82,7 @@ impl Dev {
 
     async fn serve(self, loaded: &Loaded, context: Context) -> Result<(), Failure> {
         let app = App::start(loaded, Hands::real()).await?;
+        app.route_all_to_simulator().await?;
         let account = prepare(&app).await?;
         if !context.out.json {
             greeting::print(&context, &self, loaded, &account)?;
