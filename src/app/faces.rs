@@ -31,6 +31,8 @@ impl App {
             identities: Arc::clone(&self.state.identities),
             suppression: self.state.suppression.clone(),
             intake: self.intake.clone(),
+            queue: self.way.queue.clone(),
+            routes: self.way.routes.clone(),
             pools: self.state.pools.clone(),
         };
         self.face("admin api", admin::serve(socket, admin, stopped.clone()));

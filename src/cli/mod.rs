@@ -21,6 +21,7 @@ mod life;
 mod out;
 mod place;
 mod queue;
+mod route;
 mod send;
 mod serve;
 mod status;
@@ -109,7 +110,10 @@ enum Command {
     /// Make, list and revoke credentials.
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
-    /// See who waits.
+    /// Send mail for some domains to a host instead of their MX.
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    /// See who waits, try them now, or give them up.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     /// List, add and remove suppressed addresses.
@@ -217,6 +221,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Init(init) => init.run(context),
         Command::Config(config) => config.run(context),
         Command::Send(send) => block(send.run(context)),
+        Command::Route(route) => block(route.run(context)),
         Command::Queue(queue) => block(queue.run(context)),
         Command::Trace(trace) => block(trace.run(context)),
         Command::Domain(domain) => block(domain.run(context)),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::client::Target;
 use super::out::{Style, Table};
 use super::{Context, Failure};
-use crate::http::admin::shapes::{PREFIX, Page, WaitingShape};
+use crate::http::admin::shapes::{Acted, PREFIX, Page, QueueAction, WaitingShape};
 
 /// What to do with the queue.
 #[derive(Debug, Subcommand)]
@@ -15,6 +15,60 @@ pub(super) enum QueueCommand {
     Ls(Ls),
     /// Show the recipients of one message that wait.
     Show(Show),
+    /// Try waiting recipients now.
+    Flush(Flush),
+    /// Give waiting recipients up, with an event and a notice to the sender.
+    Bounce(Bounce),
+}
+
+/// Who is meant; all conditions must hold.
+#[derive(Debug, Args)]
+#[group(id = "who", required = true, multiple = true)]
+pub(super) struct Who {
+    /// Of this message.
+    #[arg(long, value_name = "ID")]
+    message: Option<String>,
+    /// At this domain.
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// From this address (MAIL FROM).
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<String>,
+    /// Everybody.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Who {
+    fn action(self, reason: Option<String>) -> QueueAction {
+        let Who { message, domain, from, all } = self;
+        QueueAction { message, domain, from, all, reason }
+    }
+}
+
+/// Who is tried.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  postrider queue flush --domain example.net
+  postrider queue flush --all")]
+pub(super) struct Flush {
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Who is given up.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  postrider queue bounce --message 06dxm3q5n8000v4k2a7rj9w1zc
+  postrider queue bounce --domain example.net --reason 'the domain is gone'")]
+pub(super) struct Bounce {
+    #[command(flatten)]
+    who: Who,
+    /// Said in the event and the notice.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// Which.
@@ -68,8 +122,25 @@ impl QueueCommand {
             QueueCommand::Show(Show { id }) => {
                 print(context, client.get(&target().name(&id)).await?)
             }
+            QueueCommand::Flush(Flush { who }) => {
+                let target = target().name("flush");
+                let acted: Acted = client.post(&target, &who.action(None)).await?;
+                said(context, acted, "are tried now")
+            }
+            QueueCommand::Bounce(Bounce { who, reason }) => {
+                let target = target().name("bounce");
+                let acted: Acted = client.post(&target, &who.action(reason)).await?;
+                said(context, acted, "were given up")
+            }
         }
     }
+}
+
+fn said(context: &Context, acted: Acted, what: &str) -> Result<(), Failure> {
+    if context.out.json {
+        return context.out.json(&acted);
+    }
+    context.out.line(format!("{} recipients {what}", acted.recipients))
 }
 
 fn print(context: &Context, value: Value) -> Result<(), Failure> {

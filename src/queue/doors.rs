@@ -147,7 +147,7 @@ impl Queue {
     /// Has every waiting recipient that `filter` admits tried now, held ones too, and gives how many there were. Rests of
     /// their destinations end.
     pub async fn flush(&self, filter: &Filter) -> Result<u64, StoreFailed> {
-        self.each(filter, async |hub, (key, waiting, _)| flush_one(hub, key, waiting).await).await
+        self.each(filter, &Act::Flush).await
     }
 
     /// Ends every waiting recipient that `filter` admits, with an event and, where one is owed, a notice; gives how many.
@@ -155,21 +155,17 @@ impl Queue {
     pub async fn bounce(&self, filter: &Filter, ending: &Ending) -> Result<u64, StoreFailed> {
         let status = EnhancedStatus::new(5, 7, 1);
         let reply = Reply::local(status, &ending.reason);
-        self.each(filter, async |hub, item| bounce_one(hub, item, &reply).await).await
+        self.each(filter, &Act::Bounce(reply)).await
     }
 
-    async fn each(
-        &self,
-        filter: &Filter,
-        mut act: impl AsyncFnMut(&Arc<Hub>, Item) -> Result<bool, StoreFailed>,
-    ) -> Result<u64, StoreFailed> {
+    async fn each(&self, filter: &Filter, act: &Act) -> Result<u64, StoreFailed> {
         let (mut after, mut count) = (None, 0);
         // What is put back at another time must not be met again.
         let until_ms = self.0.time().wall_ms();
         loop {
             let (found, next) = step(&self.0, filter, after).await?;
             for item in found {
-                if item.0.id.unix_ms() <= until_ms && act(&self.0, item).await? {
+                if item.0.id.unix_ms() <= until_ms && act.on(&self.0, item).await? {
                     count += 1;
                 }
             }
@@ -180,6 +176,22 @@ impl Queue {
 }
 
 type Item = (WaitKey, Waiting, Arc<Facts>);
+
+/// What is done to each of many.
+enum Act {
+    Flush,
+    Bounce(Reply),
+}
+
+impl Act {
+    /// Whether it was done.
+    async fn on(&self, hub: &Arc<Hub>, item: Item) -> Result<bool, StoreFailed> {
+        match self {
+            Act::Flush => flush_one(hub, item.0, item.1).await,
+            Act::Bounce(reply) => bounce_one(hub, item, reply).await,
+        }
+    }
+}
 
 /// One step of a walk: what is admitted, and where the next step begins.
 async fn step(

@@ -22,6 +22,7 @@
 mod architecture;
 mod cli;
 mod config;
+mod dev;
 mod dkim;
 mod rfc;
 mod submission;

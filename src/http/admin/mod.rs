@@ -11,6 +11,7 @@ mod events;
 mod extract;
 mod follow;
 mod queue;
+mod routes;
 mod send;
 pub mod shapes;
 mod socket;
@@ -31,10 +32,12 @@ use tokio::sync::watch;
 use crate::access::Access;
 use crate::clock::Clock;
 use crate::egress::Pools;
+use crate::egress::routes::Routes;
 use crate::events::Events;
 use crate::identity::Identities;
 use crate::intake::Intake;
 use crate::mail::Domain;
+use crate::queue::Queue;
 use crate::store::Store;
 use crate::suppression::Suppression;
 
@@ -62,6 +65,10 @@ pub struct AdminState {
     pub suppression: Suppression,
     /// The one door.
     pub intake: Intake,
+    /// What waits.
+    pub queue: Queue,
+    /// What goes before MX.
+    pub routes: Routes,
     /// Pools of exits.
     pub pools: Pools,
 }
@@ -103,6 +110,10 @@ fn router(state: Arc<AdminState>) -> Router {
             get(config_sets::show).patch(config_sets::set).delete(config_sets::remove),
         )
         .route("/queue", get(queue::list))
+        .route("/queue/flush", post(queue::flush))
+        .route("/queue/bounce", post(queue::bounce))
+        .route("/routes", get(routes::list).post(routes::add))
+        .route("/routes/{pattern}", delete(routes::remove))
         .route("/queue/{id}", get(queue::show))
         .route("/send", post(send::send))
         .route("/suppressions", get(suppressions::list).post(suppressions::add))

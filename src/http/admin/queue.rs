@@ -4,12 +4,13 @@ use axum::Json;
 use data_encoding::BASE32_NOPAD;
 
 use crate::events::json::timestamp;
-use crate::mail::{Facts, Lane, MessageId};
+use crate::mail::{Domain, Facts, Lane, MessageId};
+use crate::queue::{Ending, Filter};
 use crate::store::{ReadError, Store, StoreFailed, WaitKey, Waiting};
 
-use super::error::ApiError;
-use super::extract::{Name, Params};
-use super::shapes::{Page, QueueQuery, WaitingShape};
+use super::error::{ApiError, Code};
+use super::extract::{Name, Params, Posted};
+use super::shapes::{Acted, Page, QueueAction, QueueQuery, WaitingShape};
 use super::{Answer, State};
 
 /// Recipients of a page where none is said, and at most.
@@ -17,6 +18,8 @@ const LIMIT: usize = 50;
 const LIMIT_MAX: usize = 1000;
 /// Waiting recipients that one request looks at: past it the page is short and has a cursor.
 const LOOKED_AT_MAX: usize = 20_000;
+/// What event and notice say where the operator gave no reason.
+const REASON: &str = "given up by the operator";
 /// Read from the store at a time.
 const STEP: usize = 500;
 
@@ -41,6 +44,37 @@ pub(super) async fn show(state: State, Name(text): Name) -> Answer<Page<WaitingS
         read(&state.store, None, LIMIT_MAX, &|facts, _| facts.id == id)
     });
     Ok(Json(page.await?))
+}
+
+/// Has waiting recipients tried now.
+pub(super) async fn flush(state: State, Posted(action): Posted<QueueAction>) -> Answer<Acted> {
+    let flushed = state.queue.flush(&filter(&action)?).await;
+    let recipients = flushed.map_err(|error| ApiError::internal("flush the queue", &error))?;
+    Ok(Json(Acted { recipients }))
+}
+
+/// Ends waiting recipients, with their events and notices.
+pub(super) async fn bounce(state: State, Posted(action): Posted<QueueAction>) -> Answer<Acted> {
+    let reason = action.reason.clone().unwrap_or_else(|| REASON.to_owned());
+    let bounced = state.queue.bounce(&filter(&action)?, &Ending { reason }).await;
+    let recipients = bounced.map_err(|error| ApiError::internal("bounce the queue", &error))?;
+    Ok(Json(Acted { recipients }))
+}
+
+/// Nobody means the whole queue by leaving something out.
+fn filter(action: &QueueAction) -> Result<Filter, ApiError> {
+    let QueueAction { message, domain, from, all, .. } = action;
+    if !all && message.is_none() && domain.is_none() && from.is_none() {
+        return Err(ApiError::new(Code::Invalid, "no recipients are named")
+            .hint("give a message, a domain or a sender, or say that all are meant"));
+    }
+    let message = message.as_deref().map(str::parse::<MessageId>).transpose();
+    let domain = domain.as_deref().map(Domain::parse).transpose();
+    Ok(Filter {
+        message: message.map_err(|e| ApiError::invalid("message", e.to_string()))?,
+        domain: domain.map_err(|e| ApiError::invalid("domain", e.to_string()))?,
+        from: from.clone(),
+    })
 }
 
 fn wants(query: &QueueQuery, facts: &Facts, key: &WaitKey) -> bool {

@@ -466,3 +466,44 @@ pub struct WaitingShape {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_reply: Option<String>,
 }
+
+/// A route: `POST /routes` and what `GET /routes` lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteShape {
+    /// `example.org`, `*.example.org` or `*`.
+    pub pattern: String,
+    /// A host name or an address.
+    pub host: String,
+    /// The host's port.
+    pub port: u16,
+    /// `never`, `opportunistic` (if empty), `require`, `verify` or `implicit`.
+    pub tls: String,
+}
+
+/// `POST /queue/flush` and `POST /queue/bounce`: which waiting recipients are meant; all conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueAction {
+    /// Of this message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// At this domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// From this address (MAIL FROM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Everybody; without it at least one condition must be given.
+    pub all: bool,
+    /// Said in event and notice of a bounce.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// How many recipients an action met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acted {
+    /// How many.
+    pub recipients: u64,
+}

@@ -11,12 +11,54 @@ use tokio::net::UnixStream;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::egress::Exit;
 use crate::events::{EventsOptions, samples};
 use crate::intake::{IntakeLimits, IntakeParts};
+use crate::mail::{Facts, Failure, Mailbox, Message};
+use crate::queue::{
+    self as queue_words, BoxFuture, Courier, Leases, Notices, Partners, Permit, Permits,
+    QueueOptions, Records, Route, Told,
+};
 use crate::store::vault::Vault;
 use crate::store::{Change, RealDisk, StoreOptions};
 use crate::supervise;
 use crate::token;
+
+/// Nothing moves: the queue of these tests is never run.
+struct Nobody;
+
+impl Courier for Nobody {
+    fn route(&self, _: Domain, _: u16) -> BoxFuture<'static, Result<Arc<Route>, Failure>> {
+        Box::pin(std::future::pending())
+    }
+    fn connect(&self, _: Arc<Route>, _: Exit, _: Leases) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Notices for Nobody {
+    fn notice(&self, _: &Told<'_>) -> Option<Arc<Message>> {
+        None
+    }
+}
+
+impl queue_words::Suppression for Nobody {
+    fn suppressed(&self, _: &Facts, _: &Mailbox) -> Option<&'static str> {
+        None
+    }
+    fn bounced(&self, _: &Facts, _: u32, _: &Failure, put: &mut dyn FnMut(Records)) {
+        put(Records::new());
+    }
+}
+
+impl Permits for Nobody {
+    fn permits(&self, _: u16, _: &str) -> Vec<Permit> {
+        Vec::new()
+    }
+    fn weight(&self, _: u16) -> u32 {
+        1
+    }
+}
 
 /// A server in a folder of its own.
 struct Server {
@@ -58,7 +100,18 @@ impl Server {
             clock: clock.clone(),
             limits: IntakeLimits::default(),
         });
+        let partners = Partners {
+            courier: Arc::new(Nobody),
+            notices: Arc::new(Nobody),
+            suppression: Arc::new(Nobody),
+            permits: Arc::new(Nobody),
+        };
+        let options = QueueOptions::default();
+        let queue = Queue::open(store.clone(), clock.clone(), partners, options).unwrap();
+        let routes = Routes::open(store.clone(), Vec::new()).unwrap();
         let state = AdminState {
+            queue,
+            routes,
             access,
             suppression,
             identities,
@@ -339,5 +392,36 @@ async fn another_user_is_cut_off_even_where_the_file_lets_it_in() {
     let (nobody, root) = (ask(65534), ask(0));
     assert_eq!(supervise::blocking("test", nobody).await.unwrap().trim(), "0");
     assert_eq!(supervise::blocking("test", root).await.unwrap().trim(), "9");
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_route_is_added_listed_and_removed() {
+    let server = Server::start();
+    let route = json!({ "pattern": "*", "host": "127.0.0.1", "port": 1025 });
+    let (status, made) = server.ask(Method::POST, "/api/v1/routes", route).await;
+    assert_eq!((status, made["tls"].as_str()), (StatusCode::OK, Some("opportunistic")));
+    assert_eq!(server.get("/api/v1/routes").await.1["items"][0]["port"], 1025);
+    let (status, _) = server.ask(Method::DELETE, "/api/v1/routes/%2A", Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, _) = server.ask(Method::DELETE, "/api/v1/routes/%2A", Value::Null).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let wrong = json!({ "pattern": "a b", "host": "127.0.0.1", "port": 1025 });
+    let (status, told) = server.ask(Method::POST, "/api/v1/routes", wrong).await;
+    assert_eq!(
+        (status, told["error"]["field"].as_str()),
+        (StatusCode::BAD_REQUEST, Some("pattern"))
+    );
+    server.close().await;
+}
+
+#[tokio::test]
+async fn the_whole_queue_is_meant_only_where_it_is_said() {
+    let server = Server::start();
+    let (status, _) = server.ask(Method::POST, "/api/v1/queue/bounce", json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let all = json!({ "all": true });
+    let (status, acted) = server.ask(Method::POST, "/api/v1/queue/bounce", all).await;
+    assert_eq!((status, acted["recipients"].as_u64()), (StatusCode::OK, Some(0)));
     server.close().await;
 }
