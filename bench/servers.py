@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 
 from harness import CACHE, HERE, free_port, wait_for_port
 
@@ -128,14 +129,21 @@ class Postrider(Server):
         fill(HERE / "peers/postrider/postrider.toml", config, root=self.root, port=self.port)
         self.command = [self.binary(), "serve", "--config", str(config)]
         self.spawn(self.command)
-        self.ready()
-        domain = ["domain", "add", "source.example"] + ([] if self.signed else ["--unsigned"])
-        for arguments in (domain, ["credential", "create", "bench"], ["route", "add", "*", f"127.0.0.1:{sink_port}"]):
-            subprocess.run(
-                [self.binary(), *arguments], check=True, stdout=subprocess.DEVNULL,
-                env=dict(os.environ, POSTRIDER_DATA_DIR=str(self.root / "data")),
-            )
-        return self
+        # The listener takes nobody before its credential exists.
+        while self.say("status").returncode != 0:
+            time.sleep(0.05)
+        # An address has no keys of its own: mail of one whose domain is unknown leaves unsigned.
+        names = ["source.example"] if self.signed else ["load@source.example", "probe@source.example"]
+        domains = [["domain", "add", name] for name in names]
+        for arguments in (*domains, ["credential", "create", "bench"], ["route", "add", "*", f"127.0.0.1:{sink_port}"]):
+            self.say(*arguments).check_returncode()
+        return self.ready()
+
+    def say(self, *arguments):
+        env = dict(os.environ, POSTRIDER_DATA_DIR=str(self.root / "data"))
+        return subprocess.run(
+            [self.binary(), *arguments], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def spawn_again(self):
         self.spawn(self.command)

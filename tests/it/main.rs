@@ -22,6 +22,7 @@
 mod architecture;
 mod cli;
 mod config;
+mod crash;
 mod dev;
 mod dkim;
 mod rfc;

@@ -40,7 +40,7 @@ impl Server {
         };
         server.write_config(more);
         server.spawn(&[]);
-        server.ok(&["domain", "add", DOMAIN, "--unsigned"]);
+        server.ok(&["domain", "add", DOMAIN]);
         let made = server.ok(&["credential", "create", "test", "--json"]);
         let made: serde_json::Value = serde_json::from_str(&made).expect("JSON");
         server.user = made["user"].as_str().unwrap().to_owned();
