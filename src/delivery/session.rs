@@ -25,40 +25,57 @@ pub(super) struct Shared {
 
 /// Runs transactions from `exit` to `route` until the work is done or the connection lost; opens another only for a
 /// recipient that this one could not be tried on.
+///
+/// Dials before it takes a recipient: hosts that cannot be reached are the destination's trouble and nobody's try.
 pub(super) async fn run<W: Work>(shared: &Shared, route: &Route, exit: &Exit, mut work: W) {
-    let mut current = work.next().await;
-    while let Some(lease) = current {
-        let own = demand(route);
+    let mut connection = match shared.dialer.dial(route, exit, demand(route)).await {
+        Ok(connection) => connection,
+        Err(Refused { failure, attempt }) => return work.refused(&failure, attempt),
+    };
+    let mut first = None;
+    loop {
+        let session = Session {
+            shared,
+            route,
+            exit,
+            work: &mut work,
+            connection,
+            settling: None,
+            reset: false,
+            done: 0,
+        };
+        let Some(lease) = session.serve(first).await else { return };
+        let Some((fresh, lease)) = redial(shared, route, exit, (&mut work, lease)).await else {
+            return;
+        };
+        (connection, first) = (fresh, Some(lease));
+    }
+}
+
+/// A fresh connection for a recipient that the last one could not be tried on.
+async fn redial<W: Work>(
+    shared: &Shared,
+    route: &Route,
+    exit: &Exit,
+    (work, mut lease): (&mut W, Lease),
+) -> Option<(Connection, Lease)> {
+    let own = demand(route);
+    loop {
         let policy = stricter(own, lease.message.facts.tls);
         match shared.dialer.dial(route, exit, policy).await {
-            Ok(connection) => {
-                let session = Session {
-                    shared,
-                    route,
-                    exit,
-                    work: &mut work,
-                    connection,
-                    settling: None,
-                    reset: false,
-                    done: 0,
-                };
-                current = session.serve(lease).await;
-            }
-            Err(refused) if policy != own => {
+            Ok(connection) => return Some((connection, lease)),
+            Err(Refused { failure, attempt }) if policy != own => {
                 // The message demands more than the route: its own failure, not the destination's.
-                let Refused { failure, attempt } = refused;
                 let failure = Failure { whole_destination: false, ..failure };
                 let report =
                     Report { outcome: Outcome::Deferred(failure), attempt, dsn_passed_on: false };
-                if work.settle(lease, report).await.is_err() {
-                    return;
-                }
-                current = work.next().await;
+                work.settle(lease, report).await.ok()?;
+                lease = work.next().await?;
             }
-            Err(Refused { failure, attempt }) => {
-                work.refused(&failure, attempt);
+            // The next connection that is opened finds out for all of them.
+            Err(_) => {
                 work.give_back(lease);
-                return;
+                return None;
             }
         }
     }
@@ -103,9 +120,8 @@ enum Then {
 }
 
 impl<W: Work> Session<'_, W> {
-    /// Tries `lease` and what follows it; gives back the one that needs a fresh connection.
-    async fn serve(mut self, lease: Lease) -> Option<Lease> {
-        let mut lease = Some(lease);
+    /// Tries `lease`, if there is one already, and what follows; gives back the one that needs a fresh connection.
+    async fn serve(mut self, mut lease: Option<Lease>) -> Option<Lease> {
         loop {
             let Some(next) = (match lease.take() {
                 Some(lease) => Some(lease),
