@@ -16,7 +16,7 @@ const CLIENTS: usize = 8;
 const DELIVERIES: usize = 20;
 
 /// Sends from `CLIENTS` connections until `stop` or until the server is gone; gives every id that was answered 250.
-fn send_until_gone(port: u16, stop: &AtomicBool) -> HashSet<String> {
+pub fn send_until_gone(port: u16, stop: &AtomicBool) -> HashSet<String> {
     let acked = Mutex::new(HashSet::new());
     std::thread::scope(|scope| {
         for client in 0..CLIENTS {
@@ -46,7 +46,7 @@ fn send_until_gone(port: u16, stop: &AtomicBool) -> HashSet<String> {
 
 /// Waits until the sink has every id, and gives how many deliveries came more than once.
 #[track_caller]
-fn repeats_once_all_came(sink: &Sink, acked: &HashSet<String>) -> usize {
+pub fn repeats_once_all_came(sink: &Sink, acked: &HashSet<String>) -> usize {
     let missing = || {
         let came = sink.ids();
         acked.iter().filter(|id| !came.contains_key(*id)).count()

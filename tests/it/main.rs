@@ -26,5 +26,6 @@ mod crash;
 mod dev;
 mod dkim;
 mod rfc;
+mod stop;
 mod submission;
 mod support;
