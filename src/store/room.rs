@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::disk::{Disk, OpenHow};
+use super::disk::{Disk, OpenHow, Space};
 use super::error::{NoRoom, OpenError};
 use super::open::{exists, io};
 use super::shared::Shared;
 use super::types::{Opened, StoreOptions};
 
-/// How long a look at the free space holds.
+/// How long a look at the free space holds where there is plenty.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Free octets beyond what is needed that nobody writes within [`LOOK_AGAIN`]; with less, every message looks.
+const PLENTY_BYTES: u64 = 512 << 20;
 /// Below this much free space the ballast is given up at start: the index must be able to open and write.
 const FULL_BYTES: u64 = 8 << 20;
 const BALLAST: &str = "ballast";
@@ -61,9 +63,14 @@ pub(super) fn lay_ballast(shared: &Shared) {
 
 /// Whether there is room for more mail.
 pub(super) fn check(shared: &Shared) -> Result<(), NoRoom> {
+    // The next segment of the log is made whole, so its length is as good as gone.
+    let needed = shared.reserve_bytes + shared.options.segment_bytes;
     let now = shared.clock.uptime();
     let mut room = shared.room.lock();
-    let fresh = room.1.filter(|_| now.saturating_sub(room.0) < LOOK_AGAIN);
+    let holds = |space: &Space| {
+        now.saturating_sub(room.0) < LOOK_AGAIN && space.free > needed + PLENTY_BYTES
+    };
+    let fresh = room.1.filter(holds);
     let space = match fresh {
         Some(space) => space,
         // A disk that cannot be asked shows itself at the next write.
@@ -75,6 +82,5 @@ pub(super) fn check(shared: &Shared) -> Result<(), NoRoom> {
             Err(_) => return Ok(()),
         },
     };
-    let needed = shared.reserve_bytes;
     if space.free < needed { Err(NoRoom { free: space.free, needed }) } else { Ok(()) }
 }

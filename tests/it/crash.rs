@@ -11,9 +11,9 @@ use crate::support::sink::Sink;
 use crate::support::{long, until};
 
 /// Clients that send while the server is killed.
-const CLIENTS: usize = 8;
+pub const CLIENTS: usize = 8;
 /// Connections to the sink: so many deliveries may be in flight at a kill, and so many may come twice.
-const DELIVERIES: usize = 20;
+pub const DELIVERIES: usize = 20;
 
 /// Sends from `CLIENTS` connections until `stop` or until the server is gone; gives every id that was answered 250.
 pub fn send_until_gone(port: u16, stop: &AtomicBool) -> HashSet<String> {

@@ -25,6 +25,7 @@ mod config;
 mod crash;
 mod dev;
 mod dkim;
+mod faults;
 mod rfc;
 mod stop;
 mod submission;

@@ -28,6 +28,11 @@ pub struct Server {
 impl Server {
     /// Starts with a domain, a credential and all mail routed to `sink`; `more` is added to the bootstrap file.
     pub fn start(sink: Option<u16>, more: &str) -> Server {
+        Server::start_on(sink, more, |_| {})
+    }
+
+    /// The same; `prepare` is given the data folder's path before anything is there.
+    pub fn start_on(sink: Option<u16>, more: &str, prepare: impl FnOnce(&Path)) -> Server {
         let mut server = Server {
             folder: tempfile::tempdir().unwrap(),
             trusted: free_port(),
@@ -39,6 +44,7 @@ impl Server {
             process: None,
         };
         server.write_config(more);
+        prepare(&server.data());
         server.spawn(&[]);
         server.ok(&["domain", "add", DOMAIN]);
         let made = server.ok(&["credential", "create", "test", "--json"]);
