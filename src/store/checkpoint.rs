@@ -9,7 +9,7 @@ use crate::mail::MessageId;
 
 use super::delta::Layer;
 use super::error::StoreFailed;
-use super::index::{BATCH_OCTETS_MAX, Batch};
+use super::index::{BATCH_OCTETS_MAX, Batch, Index};
 use super::layout::Position;
 use super::leaf::{self, Entry};
 use super::shared::{Ending, Shared};
@@ -112,11 +112,7 @@ pub(super) fn checkpoint(shared: &Shared) -> std::io::Result<()> {
         delta.freeze()
     };
     let mut removed = Vec::new();
-    let mut writer = Writer { shared, batch: Batch::default() };
-    writer.records(&layer)?;
-    writer.waits(&layer, &mut removed)?;
-    writer.batch.position(&end);
-    writer.flush()?;
+    Writer::new(&shared.index).write(&layer, &end, &mut removed)?;
     shared.delta.write().thaw(&removed);
     *shared.checkpointed.lock() = end;
     shared.thawed.notify_all();
@@ -125,14 +121,31 @@ pub(super) fn checkpoint(shared: &Shared) -> std::io::Result<()> {
 }
 
 /// Writes the index in batches below sled's bound.
-struct Writer<'a> {
-    shared: &'a Shared,
+pub(super) struct Writer<'a> {
+    index: &'a Index,
     batch: Batch,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    pub(super) fn new(index: &'a Index) -> Writer<'a> {
+        Writer { index, batch: Batch::default() }
+    }
+
+    /// Brings a layer into the index; the last batch says how far the log is now in it.
+    pub(super) fn write(
+        mut self,
+        layer: &Layer,
+        end: &Position,
+        removed: &mut Vec<(MessageId, Place)>,
+    ) -> std::io::Result<()> {
+        self.records(layer)?;
+        self.waits(layer, removed)?;
+        self.batch.position(end);
+        self.flush()
+    }
+
     fn flush(&mut self) -> std::io::Result<()> {
-        self.shared.index.write(std::mem::take(&mut self.batch))
+        self.index.write(std::mem::take(&mut self.batch))
     }
 
     fn make_room(&mut self) -> std::io::Result<()> {
@@ -173,7 +186,7 @@ impl Writer<'_> {
 
     /// The leaf into which `key` goes, and the first key of the leaf after it in the lane.
     fn leaf_for(&self, key: &WaitKey) -> std::io::Result<(Vec<Entry>, Option<WaitKey>)> {
-        let leaves = self.shared.index.leaves(key, 2).map_err(std::io::Error::other)?;
+        let leaves = self.index.leaves(key, 2).map_err(std::io::Error::other)?;
         let mut leaves = leaves.into_iter().filter(|leaf| !leaf.is_empty());
         let (Some(first), second) = (leaves.next(), leaves.next()) else {
             return Ok((Vec::new(), None));

@@ -140,6 +140,8 @@ pub(super) struct Delta {
     pub(super) end: Position,
     /// During replay the index may already hold part of what is replayed, so nothing is fresh.
     pub(super) replaying: bool,
+    /// Replay takes records only from this commit on: a rebuild has the older ones from a backup.
+    pub(super) records_from: u64,
 }
 
 impl Delta {
@@ -150,6 +152,7 @@ impl Delta {
             counts: Counts::default(),
             end,
             replaying: true,
+            records_from: 0,
         }
     }
 

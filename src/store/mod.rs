@@ -28,6 +28,7 @@
 //! A segment is freed when its events are durable elsewhere ([`Store::events_taken`]), no waiting recipient points into
 //! it, and `h` has passed it.
 
+mod backup;
 mod checkpoint;
 mod committer;
 mod compact;
@@ -50,7 +51,9 @@ mod open;
 mod ops;
 mod prepare;
 mod read;
+mod rebuild;
 mod replay;
+mod restore;
 mod room;
 mod segment;
 mod shared;
@@ -75,6 +78,7 @@ use crate::clock::Clock;
 use crate::mail::{Body, Event, Facts, Lane, Message, MessageId};
 use crate::supervise;
 
+pub use backup::{BackupError, BackupOptions, BackupReport, verify_backup};
 pub use disk::{Disk, DiskFile, Listed, OpenHow, RealDisk, Space};
 pub use error::{NoRoom, OpenError, ReadError, StoreFailed};
 #[cfg(any(test, feature = "test-hooks"))]
@@ -82,6 +86,8 @@ pub use fault::{Fault, FaultDisk};
 pub use large::LargeWriter;
 pub use lock::check_free;
 pub use memory::MemoryPlace;
+pub use rebuild::{RebuildReport, SealedEvents, rebuild};
+pub use restore::Rereadable;
 pub use types::{
     Change, CommitSink, Committed, Due, NewWaiting, Opened, Place, Record, SegmentInfo, Settled,
     StoreOptions, StoreStatus, WaitKey, Waiting,
@@ -370,6 +376,20 @@ impl Store {
         self.shared().kick();
         // A thread that is gone has done its last checkpoint.
         let _ = done.await;
+    }
+
+    /// Writes a backup of the settings and suppressions, and of the queue when asked for, while the store runs. Blocks.
+    pub fn backup(
+        &self,
+        out: &mut dyn std::io::Write,
+        options: &BackupOptions,
+    ) -> Result<BackupReport, BackupError> {
+        backup::write(self.shared(), out, options)
+    }
+
+    /// Brings a backup into this store, which must be new; reads it to its end first. Blocks: not for a reactor's thread.
+    pub fn restore(&self, input: &mut dyn Rereadable) -> Result<BackupReport, BackupError> {
+        restore::run(self, input)
     }
 
     /// Looks for sparse segments now, and waits until they are moved.

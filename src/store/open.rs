@@ -62,7 +62,7 @@ pub(super) fn run(
     let from = find_start(&index, &*disk, &spool, &mut opened)?;
     list_segments(&*disk, &spool, (&segments, &spares), &mut opened)?;
     check_segments(&segments, from)?;
-    let delta = replay::run(&segments, from, &mut opened).map_err(io(&spool))?;
+    let delta = replay::run(&segments, (from, 0), &mut opened).map_err(io(&spool))?;
     let log = open_log(&options, (&disk, &spool), (&segments, &spares), delta.end)?;
     let mut delta = delta;
     delta.end = log.end;
@@ -143,7 +143,7 @@ fn find_start(
     Ok(Position::START)
 }
 
-fn list_segments(
+pub(super) fn list_segments(
     disk: &dyn Disk,
     spool: &Path,
     (segments, spares): (&Segments, &Spares),

@@ -82,7 +82,8 @@ fn scan_step(
     let mut reached: Option<Vec<u8>> = None;
     let mut over = BTreeMap::new();
     {
-        let delta = shared.delta.read();
+        // Recursive: a backup holds the lock over a whole scan.
+        let delta = shared.delta.read_recursive();
         for layer in delta.frozen.as_deref().into_iter().chain([&delta.active]) {
             let part: Vec<_> = layer.records.range(range.clone()).take(limit).collect();
             if part.len() == limit {

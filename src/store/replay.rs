@@ -13,13 +13,14 @@ use super::read::frames_in;
 use super::segment::{Segment, Segments, Step, Walk};
 use super::types::{Opened, Place, WaitKey};
 
-/// Replays everything after `from`; returns the delta, standing where the next commit goes.
+/// Replays everything after `from`, records only of commits from number `records_from` on; returns the delta, standing where the next commit goes.
 pub(super) fn run(
     segments: &Segments,
-    from: Position,
+    (from, records_from): (Position, u64),
     opened: &mut Opened,
 ) -> std::io::Result<Delta> {
     let mut delta = Delta::new(from);
+    delta.records_from = records_from;
     for segment in segments.all() {
         let number = segment.head.segment;
         if number < from.segment {
@@ -128,7 +129,10 @@ fn take(
     let frames = u32::try_from(offset + head.frames_start()).unwrap_or(u32::MAX);
     let mut cursor = FrameCursor::new(head.segment, frames);
     for op in &ops {
-        delta.apply(op, &mut cursor);
+        let record = matches!(op, Op::Put(..) | Op::Delete(_));
+        if !record || head.commit >= delta.records_from {
+            delta.apply(op, &mut cursor);
+        }
     }
     segment.note(head, offset);
     delta.end.offset = offset + head.total();

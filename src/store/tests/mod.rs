@@ -1,5 +1,6 @@
 //! The store as its callers see it: opened, filled, dropped as a crash would, opened again.
 
+mod backup;
 mod faults;
 mod kill;
 mod power;
