@@ -246,7 +246,9 @@ fn route(hosts: Vec<MxHost>, provider: String, port: u16, tls: RouteTls) -> Rout
 
 /// The registrable domain of a host's name, or the whole where it has none.
 fn provider_of(host: &str) -> String {
-    psl::domain_str(host).unwrap_or(host).to_ascii_lowercase()
+    // An address has no registrable part, though its dots look like it.
+    let domain = if host.parse::<IpAddr>().is_ok() { None } else { psl::domain_str(host) };
+    domain.unwrap_or(host).to_ascii_lowercase()
 }
 
 fn failure(status: EnhancedStatus, class: FailureClass, text: &str) -> Failure {
