@@ -119,6 +119,7 @@ fn commit(
         frame,
         message: None,
         waiting: Vec::new(),
+        tally: crate::telemetry::tally::Tally::default(),
     });
     prepared.encode_ops();
     let place = std::sync::Arc::clone(&shared.places).try_acquire_owned();
