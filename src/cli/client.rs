@@ -163,6 +163,22 @@ impl Client {
         Ok(())
     }
 
+    /// Gives each piece of an answer of any length.
+    pub(super) async fn copy(
+        &mut self,
+        target: &Target,
+        mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let response = self.request(Method::GET, target, Bytes::new()).await?;
+        let mut response = refused(response).await?;
+        while let Some(frame) = response.body_mut().frame().await {
+            if let Ok(data) = frame.map_err(gone)?.into_data() {
+                each(&data)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn send(
         &mut self,
         method: Method,

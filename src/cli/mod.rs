@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "commands talk to people")]
 
+mod backup;
 mod client;
 mod completions;
 mod config;
@@ -122,6 +123,9 @@ enum Command {
     /// List or follow events.
     #[command(subcommand)]
     Event(event::EventCommand),
+    /// Make, check and restore backups.
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Check store, disk, clock, listeners, DNS and outbound port 25.
     Doctor(doctor::Doctor),
     /// Show how the server is.
@@ -230,6 +234,7 @@ fn run(command: Command, context: &Context) -> Result<(), Failure> {
         Command::Credential(credential) => block(credential.run(context)),
         Command::Suppression(suppression) => block(suppression.run(context)),
         Command::Event(event) => block(event.run(context)),
+        Command::Backup(backup) => block(backup.run(context)),
         Command::Doctor(doctor) => block(doctor.run(context)),
         Command::Status(status) => block(status.run(context)),
         Command::Version => version::run(context),

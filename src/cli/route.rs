@@ -40,7 +40,7 @@ Examples:
 pub(super) struct Add {
     /// example.org, *.example.org or *.
     pattern: String,
-    /// A host name or address, with a port unless it is 25; [address]:port for IPv6.
+    /// A host name or address, with a port unless it is 25; an IPv6 address with a port stands in brackets.
     #[arg(value_name = "HOST[:PORT]")]
     host: String,
     /// never, opportunistic, require, verify or implicit.

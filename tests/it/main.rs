@@ -20,6 +20,7 @@
 )]
 
 mod architecture;
+mod backup;
 mod cli;
 mod config;
 mod crash;

@@ -26,7 +26,7 @@ pub(super) fn stream(events: Events, filter: Filter, from: u64) -> Response {
     let (sender, receiver) = mpsc::channel(BATCHES_MAX);
     drop(supervise::spawn("event follower", follow(events, filter, from, sender)));
     let content = [(CONTENT_TYPE, "application/x-ndjson")];
-    (content, Body::new(Lines(receiver))).into_response()
+    (content, Body::new(Pieces(receiver))).into_response()
 }
 
 async fn follow(events: Events, filter: Filter, mut at: u64, sender: mpsc::Sender<Bytes>) {
@@ -65,9 +65,9 @@ fn read(events: &Events, filter: &Filter, at: u64) -> Option<(Bytes, u64)> {
 }
 
 /// A body made of what comes out of a channel.
-struct Lines(mpsc::Receiver<Bytes>);
+pub(super) struct Pieces(pub(super) mpsc::Receiver<Bytes>);
 
-impl hyper::body::Body for Lines {
+impl hyper::body::Body for Pieces {
     type Data = Bytes;
     type Error = Infallible;
 

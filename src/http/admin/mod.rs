@@ -3,6 +3,7 @@
 //! Every endpoint is a thin face on one method of the module that owns the action. There is no authentication here:
 //! `socket` lets in root and the server's own user only, and nothing else may carry this router.
 
+mod backup;
 mod config_sets;
 mod credentials;
 mod domains;
@@ -97,6 +98,7 @@ pub async fn serve(listener: UnixListener, state: AdminState, stop: watch::Recei
 fn router(state: Arc<AdminState>) -> Router {
     let api = Router::new()
         .route("/status", get(status::status))
+        .route("/backup", get(backup::create))
         .route("/events", get(events::list))
         .route("/messages/{id}", get(events::trace))
         .route("/credentials", get(credentials::list).post(credentials::create))
