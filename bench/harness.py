@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import re
 import socket
 import subprocess
@@ -17,9 +18,15 @@ RUN_SECONDS_MAX = 600
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A free port below those that the system gives to outgoing connections."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def wait_for_port(port, seconds=30):
