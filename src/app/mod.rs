@@ -29,6 +29,7 @@ use crate::submission::Submission;
 use crate::supervise;
 pub use error::AppError;
 use mail::Way;
+pub use options::store as store_options;
 pub use signals::Ended;
 use state::State;
 

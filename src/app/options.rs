@@ -11,7 +11,8 @@ use crate::net::dns::DnsOptions;
 use crate::queue::QueueOptions;
 use crate::store::StoreOptions;
 
-pub(super) fn store(config: &Config) -> StoreOptions {
+/// The store of a configuration.
+pub fn store(config: &Config) -> StoreOptions {
     let store = &config.store;
     StoreOptions {
         segment_bytes: store.segment_size.octets(),

@@ -115,6 +115,28 @@ impl Events {
         Ok(Events { sealer: Sealer { source, catalog, clock, options, born_ms } })
     }
 
+    /// Gives every sealed event in `dir`, oldest first, while no store is open: for a rebuild. What is damaged is passed
+    /// over. Blocks.
+    pub fn each_sealed(
+        disk: Arc<dyn Disk>,
+        dir: &std::path::Path,
+        clock: Arc<dyn Clock>,
+        each: &mut dyn FnMut(&Event),
+    ) -> std::io::Result<()> {
+        let options = EventsOptions::default();
+        let events = Events::over(Arc::new(source::NoLog), disk, dir, clock, options)?;
+        let mut seq = 0;
+        loop {
+            let page = events.after(seq, PAGE_EVENTS_MAX);
+            let page = page.map_err(|error| std::io::Error::other(error.to_string()))?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            seq = last + 1;
+            for (_, event) in &page {
+                each(event);
+            }
+        }
+    }
+
     /// Starts the sealer, which runs until the task is aborted: at any moment that is safe.
     pub fn start(&self) -> JoinHandle<()> {
         let sealer = self.sealer.clone();

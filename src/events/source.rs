@@ -44,3 +44,28 @@ impl Source for Store {
         Box::pin(Store::wait_sealed(self))
     }
 }
+
+/// No log at all: what is sealed stands alone, as when the store is closed.
+pub(super) struct NoLog;
+
+impl Source for NoLog {
+    fn events_from(&self, _seq: u64, _limit: usize) -> Result<Vec<(u64, Event)>, StoreFailed> {
+        Ok(Vec::new())
+    }
+
+    fn next_event(&self) -> u64 {
+        0
+    }
+
+    fn sealed_segments(&self) -> Vec<SegmentInfo> {
+        Vec::new()
+    }
+
+    fn taken(&self, _segment: u32) -> Pending<'_, Result<(), StoreFailed>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn wait_sealed(&self) -> Pending<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}

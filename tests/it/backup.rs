@@ -99,3 +99,28 @@ fn a_backup_that_is_cut_or_changed_is_refused_by_name() {
     let short = with_passphrase(&server, "short", &["backup", "create", "/tmp/never"]);
     assert_eq!(short.status.code(), Some(64), "{}", told(&short));
 }
+
+#[test]
+fn an_index_that_is_gone_is_made_anew_from_the_log_and_a_backup() {
+    let mut server = Server::start(Some(free_port()), "");
+    let from = format!("ann@{DOMAIN}");
+    server.ok(&["send", "--from", &from, "--to", "bob@waiting.example"]);
+    let file = server.folder.path().join("b.backup");
+    let file = file.to_str().unwrap();
+    let made = with_passphrase(&server, PASSPHRASE, &["backup", "create", file]);
+    assert!(made.status.success(), "{}", told(&made));
+    let config = server.config();
+    let config = config.to_str().unwrap();
+    let busy = command(&server.data(), &["doctor", "--rebuild", "--config", config]);
+    assert_eq!(busy.status.code(), Some(75), "not under a running server: {}", told(&busy));
+
+    server.kill();
+    std::fs::remove_dir_all(server.data().join("db")).unwrap();
+    let rebuilt =
+        command(&server.data(), &["doctor", "--rebuild", "--backup", file, "--config", config]);
+    assert!(rebuilt.status.success(), "{}", told(&rebuilt));
+    assert!(told(&rebuilt).contains("1 recipients wait"), "{}", told(&rebuilt));
+    server.spawn(&[]);
+    assert!(server.ok(&["domain", "ls"]).contains(DOMAIN));
+    assert!(server.ok(&["queue", "ls"]).contains("bob@waiting.example"));
+}

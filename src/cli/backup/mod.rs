@@ -218,6 +218,11 @@ fn secret(key: &KeyArgs) -> Result<Option<Secret>, Failure> {
     }
 }
 
+/// The store's own stream in a backup.
+pub(super) fn stream_of(path: &Path) -> Result<BufReader<File>, Failure> {
+    open(path).map(|(_, stream)| stream)
+}
+
 /// A file's head, and its stream from there.
 fn open(path: &Path) -> Result<(Head, BufReader<File>), Failure> {
     let file = File::open(path).map_err(|error| {

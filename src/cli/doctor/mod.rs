@@ -4,6 +4,7 @@
 
 mod host;
 mod network;
+mod rebuild;
 mod server;
 
 use clap::Args;
@@ -22,6 +23,7 @@ Examples:
   postrider doctor --json
   postrider doctor --offline                   leave out what asks the network
   postrider doctor --probe example.net         try port 25 at another domain's MX
+  postrider doctor --rebuild --backup last.backup    make the index anew, with the server stopped
 
 Exits 0 when nothing failed (warnings may stand), 69 when a check failed, 78 when the configuration is wrong.")]
 pub(super) struct Doctor {
@@ -33,6 +35,12 @@ pub(super) struct Doctor {
     /// The domain whose MX is tried for outbound port 25.
     #[arg(long, value_name = "DOMAIN", default_value = "gmail.com")]
     probe: String,
+    /// Make the index anew from the log, the sealed events and a backup; no server may run.
+    #[arg(long)]
+    rebuild: bool,
+    /// The backup that --rebuild takes settings from which the log no longer has.
+    #[arg(long, value_name = "FILE", requires = "rebuild")]
+    backup: Option<std::path::PathBuf>,
 }
 
 /// How a check went.
@@ -83,6 +91,9 @@ impl Finding {
 impl Doctor {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let loaded = self.config.load(context.data.as_deref())?;
+        if self.rebuild {
+            return rebuild::run(context, &loaded, self.backup.as_deref()).await;
+        }
         let findings = self.look(&loaded).await;
         if context.out.json {
             context.out.json(&serde_json::json!({ "findings": findings }))?;
